@@ -1,0 +1,1 @@
+"""What the tests share: a prepared environment, real servers, a real browser, and waiting."""

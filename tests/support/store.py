@@ -1,0 +1,90 @@
+"""The store on either database, and other processes that use it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections
+
+from dashboard.environment import postgresql
+from tests.support.environment import ROOT
+
+PROGRAM_S = 60.0
+SETUP = "import django; django.setup()\n"
+
+
+@contextmanager
+def default_database(url: str) -> Iterator[None]:
+    """Points Django at a PostgreSQL database; threads that start meanwhile see it too."""
+    before = connections.settings["default"]
+    connections["default"].close()
+    del connections["default"]
+    connections.settings["default"] = connections.configure_settings({"default": postgresql(url)})[
+        "default"
+    ]
+    try:
+        yield
+    finally:
+        connections["default"].close()
+        del connections["default"]
+        connections.settings["default"] = before
+
+
+class Program:
+    """Python code in a process of its own, on the database with this URL.
+
+    It begins when go() is called, so that several begin together.
+    """
+
+    def __init__(self, url: str, code: str, *arguments: object, **variables: str) -> None:
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                SETUP + "print('ready', flush=True); input()\n" + code,
+                *map(str, arguments),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": url, **variables},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def started(self) -> Program:
+        """Waits until it can begin."""
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            self.finish()
+        return self
+
+    def go(self) -> Program:
+        """Lets it begin."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self
+
+    def finish(self, status: int = 0) -> str:
+        """Waits for its end; what it printed."""
+        out, error = self._process.communicate(timeout=PROGRAM_S)
+        assert self._process.returncode == status, f"{self._process.returncode}: {error}"
+        return out
+
+
+def run_together(programs: list[Program]) -> list[str]:
+    """Lets them run at the same time; what each printed."""
+    for program in programs:
+        program.started()
+    for program in programs:
+        program.go()
+    return [program.finish() for program in programs]
