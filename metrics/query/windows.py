@@ -1,0 +1,64 @@
+"""The samples of many series as one flat array, and where windows of time begin and end in it.
+
+One binary search over one array serves all series and all steps, so an update of one step for
+a hundred series costs about as many numpy calls as one for a single series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from metrics.query.select import Selector
+
+Labels: TypeAlias = dict[str, str]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesData:
+    """The samples of one series: ``times`` in ms, ascending and unique; no value is NaN."""
+
+    labels: Labels
+    times: Ints
+    values: Floats
+
+
+class Source(Protocol):
+    """Where evaluate() gets samples from."""
+
+    def select(self, selector: Selector, start_ms: int, end_ms: int) -> Sequence[SeriesData]:
+        """The selected series with their samples of ``start_ms < time <= end_ms``."""
+        ...
+
+
+class Samples:
+    """Series laid end to end: row ``r`` owns the samples ``starts[r]`` to ``starts[r + 1]``."""
+
+    def __init__(self, series: Sequence[SeriesData], after_ms: int, end_ms: int) -> None:
+        """Take at least one series, each with at least one sample.
+
+        Only windows within ``after_ms`` (excluded) and ``end_ms`` (included) can be asked for.
+        """
+        self.labels = [one.labels for one in series]
+        self.times: Ints = np.concatenate([one.times for one in series])
+        self.values: Floats = np.concatenate([one.values for one in series])
+        lengths = np.array([len(one.times) for one in series], dtype=np.int64)
+        self.starts: Ints = np.concatenate(([0], np.cumsum(lengths)))
+        self._after_ms = after_ms
+        # Row r's times become r * span + (0 .. span - 1): ascending over the whole array. What
+        # lies outside the promised window falls on the first or the last of its row's keys.
+        self._span = end_ms - after_ms + 2
+        self._row_keys = np.arange(len(series), dtype=np.int64) * self._span
+        since = np.clip(self.times - after_ms, 0, self._span - 1)
+        self._keys: Ints = np.repeat(self._row_keys, lengths) + since
+
+    def count_until(self, bounds_ms: Ints) -> Ints:
+        """For each row and bound, the index of the row's first sample later than the bound."""
+        wanted = self._row_keys[:, np.newaxis] + (bounds_ms - self._after_ms)
+        return np.searchsorted(self._keys, wanted, side="right")
