@@ -1,0 +1,43 @@
+"""manage.py signin: prints a fresh link that signs somebody in once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from dashboard import signin
+
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+class Command(BaseCommand):
+    help = "Prints a link that signs one person in, once, within 24 hours."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("user", nargs="?", help="whom it signs in (default: the first admin)")
+        parser.add_argument(
+            "--base-url", help="where the site is reached, such as https://metrics.example.org"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        base_url = options["base_url"] or _own_url()
+        user = _active_user(options["user"]) if options["user"] else signin.ensure_first_admin()
+        self.stdout.write(base_url.rstrip("/") + signin.link_path(signin.make_link(user)))
+
+
+def _active_user(name: str) -> User:
+    user = User.objects.filter(username=name).first()
+    if user is None:
+        raise CommandError(f"There is no user {name!r}: make one in the admin first.")
+    if not user.is_active:
+        raise CommandError(f"The account {name!r} is not active: change that in the admin first.")
+    return user
+
+
+def _own_url() -> str:
+    """Where `serve` listens with the same settings."""
+    host = EVERY_ADDRESS.get(settings.HOST, settings.HOST)
+    return f"http://[{host}]:{settings.PORT}" if ":" in host else f"http://{host}:{settings.PORT}"

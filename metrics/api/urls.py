@@ -1,0 +1,13 @@
+"""Addresses below /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from metrics.api import views
+
+urlpatterns = [
+    path("samples", views.samples, name="api-samples"),
+    path("events", views.events, name="api-events"),
+    re_path(r"^(?P<path>.*)$", views.nothing_here),
+]
