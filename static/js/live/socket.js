@@ -1,0 +1,200 @@
+// One WebSocket from opening to its end: silence, goodbyes, and exactly one "lost".
+
+import { Outbox } from "./outbox.js";
+
+/**
+ * @typedef {object} Loss
+ * @property {number} code close code; 1006 when the connection ended without one
+ * @property {string} reason what the server said
+ * @property {boolean} silent nothing had been heard, so we gave up on it
+ * @property {boolean} opened whether it had been open at all
+ * @property {unknown[] | null} retryMs [min, max] of the server's "bye"
+ *
+ * @typedef {object} ConnectionHandlers
+ * @property {() => void} onOpen
+ * @property {(data: unknown) => void} onMessage the raw data of one frame
+ * @property {(bytes: number) => void} onSent
+ * @property {(loss: Loss) => void} onLost called once, last
+ */
+
+const OPEN_WITHIN_MS = 10_000;
+const CLOSE_AFTER_BYE_MS = 2_000;
+/** A timer this late means that the page was held up, so frames may be waiting to be read. */
+const HELD_UP_MS = 1_000;
+const HELD_UP_GRACE_MS = 250;
+
+/** Ours: nothing was heard in time. */
+const NOT_HEARD = 4410;
+
+export class Connection {
+  #env;
+  #handlers;
+  /** @type {import("./environment.js").SocketLike | null} */
+  #socket = null;
+  #opened = false;
+  #ended = false;
+  /** @type {Outbox | null} */
+  #outbox = null;
+  /** @type {unknown} */
+  #limitTimer = null;
+  /** @type {unknown} */
+  #byeTimer = null;
+  #silenceLimitMs;
+  #heardMs = 0;
+  #dueMs = 0;
+  /** @type {{code: number, reason: string, retryMs: unknown[] | null} | null} */
+  #bye = null;
+
+  /**
+   * @param {string} url
+   * @param {string} subprotocol
+   * @param {import("./environment.js").Environment} env
+   * @param {ConnectionHandlers} handlers
+   * @param {number} silenceLimitMs after so long without a frame the connection counts as lost
+   */
+  constructor(url, subprotocol, env, handlers, silenceLimitMs) {
+    this.#env = env;
+    this.#handlers = handlers;
+    this.#silenceLimitMs = silenceLimitMs;
+    this.#limitTimer = env.setTimer(() => this.#giveUp(), OPEN_WITHIN_MS);
+    try {
+      const socket = env.openSocket(url, [subprotocol]);
+      socket.onopen = () => this.#open(socket);
+      socket.onmessage = (event) => this.#message(event.data);
+      socket.onclose = (event) => this.#closed(event.code, event.reason);
+      this.#socket = socket;
+    } catch (error) {
+      env.warn(`The live connection to ${url} cannot be opened`, error);
+      // Not from inside the constructor: the owner does not know this connection yet.
+      env.clearTimer(this.#limitTimer);
+      this.#limitTimer = env.setTimer(() => this.#closed(1006, ""), 0);
+    }
+  }
+
+  get isOpen() {
+    return this.#opened && !this.#ended;
+  }
+
+  /** @param {import("../protocol.js").ClientFrame} frame dropped unless the connection is open */
+  send(frame) {
+    this.#outbox?.put(frame);
+  }
+
+  /** @param {number} limitMs */
+  set silenceLimitMs(limitMs) {
+    this.#silenceLimitMs = limitMs;
+  }
+
+  /** Gives up at once when nothing has been heard for too long. */
+  checkSilence() {
+    if (this.#opened && this.#silentForMs() >= this.#silenceLimitMs) this.#giveUp();
+  }
+
+  /**
+   * The server has said when to come back; the close follows, or is made.
+   * @param {{code?: unknown, reason?: unknown, retry_ms?: unknown}} frame
+   */
+  bye(frame) {
+    this.#bye = {
+      code: typeof frame.code === "number" ? frame.code : 1006,
+      reason: typeof frame.reason === "string" ? frame.reason : "",
+      retryMs: Array.isArray(frame.retry_ms) ? frame.retry_ms : null,
+    };
+    this.#env.clearTimer(this.#byeTimer);
+    this.#byeTimer = this.#env.setTimer(() => this.#giveUp(), CLOSE_AFTER_BYE_MS);
+  }
+
+  /**
+   * Ends it without a word to the owner.
+   * @param {number} code
+   * @param {string} reason
+   */
+  close(code, reason) {
+    if (!this.#end()) return;
+    try {
+      this.#socket?.close(code, reason);
+    } catch {
+      // A socket that cannot be closed is gone already.
+    }
+  }
+
+  /** @param {import("./environment.js").SocketLike} socket */
+  #open(socket) {
+    if (this.#ended) return;
+    this.#outbox = new Outbox(this.#env, socket, this.#handlers.onSent);
+    this.#opened = true;
+    this.#heardMs = this.#env.monotonicMs();
+    this.#watchSilence(this.#silenceLimitMs);
+    this.#handlers.onOpen();
+  }
+
+  /** @param {unknown} data */
+  #message(data) {
+    if (this.#ended) return;
+    this.#heardMs = this.#env.monotonicMs();
+    this.#handlers.onMessage(data);
+  }
+
+  #silentForMs() {
+    return this.#env.monotonicMs() - this.#heardMs;
+  }
+
+  /** @param {number} delayMs */
+  #watchSilence(delayMs) {
+    this.#env.clearTimer(this.#limitTimer);
+    this.#dueMs = this.#env.monotonicMs() + delayMs;
+    this.#limitTimer = this.#env.setTimer(() => this.#silenceDue(), delayMs);
+  }
+
+  #silenceDue() {
+    const silentMs = this.#silentForMs();
+    const lateMs = this.#env.monotonicMs() - this.#dueMs;
+    if (silentMs < this.#silenceLimitMs) this.#watchSilence(this.#silenceLimitMs - silentMs);
+    else if (lateMs >= HELD_UP_MS) this.#watchSilence(HELD_UP_GRACE_MS);
+    else this.#giveUp();
+  }
+
+  #giveUp() {
+    const loss = this.#loss(1006, "", this.#bye === null);
+    // close() of a dead peer takes long to be answered: nobody waits for it.
+    this.close(NOT_HEARD, "nothing was heard from the server");
+    this.#handlers.onLost(loss);
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  #closed(code, reason) {
+    const loss = this.#loss(code, reason, false);
+    if (this.#end()) this.#handlers.onLost(loss);
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   * @param {boolean} silent
+   * @returns {Loss}
+   */
+  #loss(code, reason, silent) {
+    const uncoded = code === 1005 || code === 1006;
+    return {
+      code: uncoded && this.#bye !== null ? this.#bye.code : code,
+      reason: reason || (this.#bye?.reason ?? ""),
+      silent,
+      opened: this.#opened,
+      retryMs: this.#bye?.retryMs ?? null,
+    };
+  }
+
+  /** @returns {boolean} false when it had ended before */
+  #end() {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#outbox?.stop();
+    this.#outbox = null;
+    this.#env.clearTimer(this.#limitTimer);
+    this.#env.clearTimer(this.#byeTimer);
+    return true;
+  }
+}

@@ -1,0 +1,5 @@
+// A dashboard.
+
+import { startBoard } from "./board.js";
+
+startBoard();

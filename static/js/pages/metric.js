@@ -1,0 +1,5 @@
+// One metric, drawn.
+
+import { startBoard } from "./board.js";
+
+startBoard();

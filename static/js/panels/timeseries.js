@@ -1,0 +1,280 @@
+// Lines and areas over time, drawn by uPlot.
+
+import uPlot from "../../vendor/uplot/uPlot.esm.js";
+import { chartOptions, isStacked } from "./chartoptions.js";
+import { h } from "./dom.js";
+import { Legend } from "./legend.js";
+import { QueryPanel } from "./querypanel.js";
+import { readingDecimals } from "./scale.js";
+import { bandsOf, stack } from "./stacking.js";
+import { positionOf } from "./summary.js";
+import { dateAndClock } from "./times.js";
+import { Tooltip } from "./tooltip.js";
+import { formatValue } from "../units.js";
+
+/** @typedef {import("./types.js").SeriesStore} SeriesStore */
+/** @typedef {import("../live/store.js").Row} Row */
+
+/** So near the pointer, in pixels, is "this line". */
+const NEAR_PX = 24;
+const PAGE_STEPS = 10;
+const ANNOUNCE_AFTER_MS = 300;
+
+export class TimeSeriesPanel extends QueryPanel {
+  #plot = h("div", { class: "plot", tabindex: "0", role: "group", "aria-roledescription": "chart" });
+  #legend = new Legend(() => {
+    this.#stackedVersion = -1;
+    this.touch();
+  });
+  #tooltip = new Tooltip();
+  /** @type {uPlot | null} */
+  #chart = null;
+  #chartOf = "";
+  /** @type {{times: number[], values: Row[]}} */
+  #columns = { times: [], values: [] };
+  /** @type {Row[]} */
+  #stacked = [];
+  #stackedVersion = -1;
+  #drawnVersion = -1;
+  #hidden = "";
+  #hovered = false;
+  #announceTimer = 0;
+  #plotSize = { width: 0, height: 0 };
+
+  start() {
+    this.content.append(this.#plot, this.#legend.element);
+    const help = "Left and right arrow keys move the cursor, plus and minus zoom.";
+    this.#plot.setAttribute("aria-label", `${this.spec.title}. ${help}`);
+    this.#plot.addEventListener("keydown", (event) => this.#key(event));
+    this.#plot.addEventListener("blur", () => this.#leave());
+    new ResizeObserver(([entry]) => {
+      const { width, height } = entry.contentRect;
+      this.#plotSize = { width: Math.floor(width), height: Math.floor(height) };
+      this.touch();
+    }).observe(this.#plot);
+    this.context.view.addEventListener("change", () => {
+      this.#chartOf = "";
+    });
+    super.start();
+  }
+
+  get showsNewest() {
+    return false;
+  }
+
+  get timeWidth() {
+    const plotted = this.#chart === null ? 0 : this.#chart.over.clientWidth;
+    return plotted > 0 ? plotted : this.size.width - 60;
+  }
+
+  /** @param {SeriesStore} store */
+  draw(store) {
+    const { width, height } = this.#plotSize;
+    if (width < 40 || height < 40) return;
+    this.#columns = store.withGaps();
+    const fresh = this.#ensureChart();
+    const chart = /** @type {uPlot} */ (this.#chart);
+    if (chart.width !== width || chart.height !== height) chart.setSize({ width, height });
+    const hidden = [...this.#legend.hidden].join("\n");
+    if (fresh || store.version !== this.#drawnVersion || hidden !== this.#hidden) {
+      this.#drawnVersion = store.version;
+      if (fresh || hidden !== this.#hidden) this.#applyHidden(chart);
+      this.#hidden = hidden;
+      chart.setData(this.#data(store.version), false);
+    }
+    chart.setScale("x", { min: this.shown.fromMs, max: this.shown.toMs });
+    this.#read();
+  }
+
+  /** @returns {boolean} a new chart had to be made */
+  #ensureChart() {
+    const wanted = this.names.map(({ key }) => key).join("\n");
+    if (this.#chart !== null && wanted === this.#chartOf) return false;
+    const sameSeries = this.#chart !== null && this.#chart.series.length === this.names.length + 1;
+    this.#chart?.destroy();
+    const { palette, view } = this.context;
+    const chart = new uPlot(
+      chartOptions({
+        spec: this.spec,
+        palette,
+        slots: this.names.map(({ slot }) => slot),
+        size: this.#plotSize,
+        on: {
+          select: (fromMs, toMs) => view.show(fromMs, toMs),
+          dragging: (on) => this.#drag(on),
+          back: () => view.follow(),
+          cursor: () => this.#read(),
+        },
+      }),
+      [[], ...this.names.map(() => [])],
+      this.#plot,
+    );
+    chart.over.append(this.#tooltip.element);
+    chart.over.addEventListener("mouseenter", () => {
+      this.#hovered = true;
+    });
+    chart.over.addEventListener("mouseleave", () => {
+      this.#hovered = false;
+      this.#tooltip.hide();
+    });
+    this.#chart = chart;
+    this.#chartOf = wanted;
+    if (!sameSeries || this.#legend.element.childElementCount === 0) this.#legend.setSeries(this.names);
+    return true;
+  }
+
+  /** @param {boolean} on */
+  #drag(on) {
+    const { view, loop } = this.context;
+    view.dragging = on;
+    // Released outside of the chart, too.
+    if (on) addEventListener("mouseup", () => this.#drag(false), { once: true });
+    else loop.all();
+  }
+
+  /** @param {number} index */
+  #isShown(index) {
+    const name = this.names[index];
+    return name !== undefined && !this.#legend.hidden.has(name.key);
+  }
+
+  /** @param {uPlot} chart */
+  #applyHidden(chart) {
+    this.names.forEach((_, i) => {
+      const show = this.#isShown(i);
+      if (chart.series[i + 1].show !== show) chart.setSeries(i + 1, { show }, false);
+    });
+    if (!isStacked(this.spec)) return;
+    chart.delBand(null);
+    for (const [upper, lower] of bandsOf(this.names.length, (i) => this.#isShown(i))) {
+      chart.addBand({ series: [upper + 1, lower + 1] });
+    }
+  }
+
+  /**
+   * @param {number} version
+   * @returns {uPlot.AlignedData}
+   */
+  #data(version) {
+    const { times, values } = this.#columns;
+    if (!isStacked(this.spec)) return [times, ...values];
+    if (version !== this.#stackedVersion) {
+      this.#stackedVersion = version;
+      this.#stacked = stack(values, (i) => this.#isShown(i));
+    }
+    return [times, ...this.#stacked];
+  }
+
+  /** Shows the values at the cursor, or the newest ones, in the legend and the tooltip. */
+  #read() {
+    const chart = this.#chart;
+    if (chart === null) return;
+    const { times, values } = this.#columns;
+    const at = this.#cursorIndex(chart);
+    const until = positionOf(times, this.shown.toMs + 1) - 1;
+    const unit = this.spec.unit;
+    const decimals = this.#decimals();
+    this.#legend.setValues((i) => values[i]?.[at ?? until], unit, decimals);
+    if (at === null || !this.#hovered) {
+      this.#tooltip.hide();
+      return;
+    }
+    const drawn = this.#data(this.#stackedVersion);
+    const top = chart.cursor.top ?? -1;
+    const distances = values.map((row, i) => {
+      const height = drawn[i + 1]?.[at];
+      if (!this.#isShown(i) || row[at] === null || typeof height !== "number") return Infinity;
+      return Math.abs(chart.valToPos(height, "y") - top);
+    });
+    const nearest = Math.min(...distances);
+    const rows = this.names.flatMap(({ name, slot }, i) => {
+      const value = values[i]?.[at];
+      if (typeof value !== "number" || !this.#isShown(i)) return [];
+      return [{ name, slot, value, near: nearest <= NEAR_PX && distances[i] === nearest }];
+    });
+    const place = { left: chart.cursor.left ?? 0, width: chart.over.clientWidth };
+    if (rows.length === 0) this.#tooltip.hide();
+    else this.#tooltip.show(dateAndClock(times[at]), rows, { unit, decimals }, place);
+  }
+
+  #decimals() {
+    const { min, max } = this.#chart?.scales.y ?? {};
+    return readingDecimals(this.spec, Math.max(Math.abs(min ?? 0), Math.abs(max ?? 0)));
+  }
+
+  /**
+   * @param {uPlot} chart
+   * @returns {number | null}
+   */
+  #cursorIndex(chart) {
+    const { left, idx } = chart.cursor;
+    if (left === undefined || left < 0 || idx === null || idx === undefined) return null;
+    return idx < this.#columns.times.length ? idx : null;
+  }
+
+  // The keyboard
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const chart = this.#chart;
+    if (chart === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    const steps = /** @type {Record<string, number>} */ ({
+      ArrowLeft: -1,
+      ArrowRight: 1,
+      PageUp: -PAGE_STEPS,
+      PageDown: PAGE_STEPS,
+      Home: -Infinity,
+      End: Infinity,
+    })[event.key];
+    if (steps !== undefined) this.#moveCursor(chart, steps);
+    else if (event.key === "+") this.#zoom(chart, 0.5);
+    else if (event.key === "-") this.#zoom(chart, 2);
+    else return;
+    event.preventDefault();
+  }
+
+  /**
+   * @param {uPlot} chart
+   * @param {number} steps
+   */
+  #moveCursor(chart, steps) {
+    const { times } = this.#columns;
+    const first = positionOf(times, this.shown.fromMs);
+    const last = positionOf(times, this.shown.toMs + 1) - 1;
+    if (last < first) return;
+    const from = this.#cursorIndex(chart) ?? last + 1;
+    const at = Math.min(last, Math.max(first, from + steps));
+    chart.setCursor({ left: chart.valToPos(times[at], "x"), top: chart.over.clientHeight / 2 });
+    clearTimeout(this.#announceTimer);
+    this.#announceTimer = setTimeout(() => this.#announce(at), ANNOUNCE_AFTER_MS);
+  }
+
+  /** @param {number} at */
+  #announce(at) {
+    const { times, values } = this.#columns;
+    const unit = this.spec.unit;
+    const decimals = this.#decimals();
+    const parts = this.names
+      .map(({ name }, i) => ({ name, value: values[i]?.[at], i }))
+      .filter(({ i }) => this.#isShown(i))
+      .slice(0, 8)
+      .map(({ name, value }) => `${name} ${formatValue(value, unit, decimals)}`);
+    this.context.announce(`${dateAndClock(times[at])}: ${parts.join(", ")}`);
+  }
+
+  /**
+   * @param {uPlot} chart
+   * @param {number} factor below 1 goes in
+   */
+  #zoom(chart, factor) {
+    const { fromMs, toMs } = this.shown;
+    const at = this.#cursorIndex(chart);
+    const centre = at === null ? (fromMs + toMs) / 2 : this.#columns.times[at];
+    const end = Math.min(centre + (toMs - centre) * factor, this.context.client.serverNow());
+    this.context.view.show(centre - (centre - fromMs) * factor, end);
+  }
+
+  #leave() {
+    this.#chart?.setCursor({ left: -10, top: -10 });
+  }
+}
