@@ -1,0 +1,45 @@
+"""The one way in which a publisher is told no."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import Error, InterfaceError, OperationalError
+
+logger = logging.getLogger(__name__)
+
+# How SQLite and PostgreSQL say that the disk is full (SQLite's "I/O error" when it is so full that
+# not even its index of the write-ahead log can grow).
+_FULL = ("disk is full", "no space left", "disk i/o error", "disk full")
+
+
+class Refused(Exception):
+    """Nothing of the request was stored.
+
+    `status` is the HTTP status that fits, `item` the place in the request
+    (`samples[3].labels.region`, empty for the whole), `message` one sentence.
+    """
+
+    def __init__(self, status: int, item: str, message: str) -> None:
+        super().__init__(f"{item}: {message}" if item else message)
+        self.status = status
+        self.item = item
+        self.message = message
+
+
+def by_database(error: Error) -> Refused:
+    """What to tell a publisher when the database failed: 507, 503 or 500. Logs the reason."""
+    logger.error("the database failed: %s", error)
+    text = str(error).lower()
+    if any(words in text for words in _FULL):
+        return Refused(507, "", "the disk of the database is full: nothing was stored")
+    if "locked" in text:
+        return Refused(
+            503, "", "the database is locked by another program: nothing was stored, try again"
+        )
+    if isinstance(error, OperationalError | InterfaceError):
+        # A connection may be lost while it commits: then nobody knows whether that was stored.
+        return Refused(
+            503, "", "the database does not answer: try again, with the same Idempotency-Key"
+        )
+    return Refused(500, "", "the database refused the batch: nothing was stored")
