@@ -1,0 +1,40 @@
+"""The ASGI application: HTTP by Django, sockets by Channels, static files beside them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.sessions import CookieMiddleware, SessionMiddleware
+from django.core.asgi import get_asgi_application
+from django.urls import path, re_path
+
+http: Any = get_asgi_application()  # first: the imports below need the apps to be loaded
+
+from django.conf import settings  # noqa: E402
+
+from dashboard.body_limit import BodyLimit  # noqa: E402
+from dashboard.consumers import LiveConsumer, NowhereConsumer  # noqa: E402
+from dashboard.origin import OriginCheck  # noqa: E402
+from dashboard.static_files import StaticFiles  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": StaticFiles(BodyLimit(http, settings.BODY_BYTES)),
+        "websocket": OriginCheck(
+            CookieMiddleware(
+                SessionMiddleware(
+                    URLRouter(
+                        [
+                            path("live/", LiveConsumer.as_asgi()),
+                            re_path("", NowhereConsumer.as_asgi()),
+                        ]
+                    )
+                )
+            )
+        ),
+    }
+)

@@ -1,0 +1,224 @@
+"""The Channels consumer behind /live/: authenticates, decodes and watches; no fan-out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.db import DatabaseError
+
+from dashboard import hub as hubs
+from dashboard import protocol
+from dashboard.connection import Connection
+from dashboard.protocol import Close, WatchRefused
+from dashboard.viewer import NotAllowed, Viewer, by_session, by_token
+from dashboard.watching import Asked, watch_for
+from metrics.clock import now_ms
+from metrics.query import ExpressionError
+
+logger = logging.getLogger(__name__)
+
+BAD_MESSAGES = 10  # explained by an error frame each; then the socket is closed
+SIGN_IN = "sign in, or send hello with a token first"
+REASON_BYTES = 123  # RFC 6455: a close frame's payload is at most 125 bytes, 2 of them the code
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """One socket. Its frames go out through dashboard.connection, not through handlers here."""
+
+    channel_layer_alias = "none"  # the hub is the process's one member of the channel group
+
+    hub: hubs.Hub
+    connection: Connection
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._writer: asyncio.Task[None] | None = None
+        self._hello_timer: asyncio.Task[None] | None = None
+        self._expected_from: str | None = None  # the address of one that has not said hello yet
+        self._viewer: Viewer | None = None
+        self._bad_messages = 0
+        self._closing = False
+        self._accepted = False
+        try:
+            await super().__call__(scope, receive, send)
+        except Exception:
+            logger.exception("a live socket failed")
+            with contextlib.suppress(Exception):
+                await self._end(Close.INTERNAL, "a mistake of ours; it is in the server's log")
+        finally:
+            # Not in disconnect(): Channels does not call that when receiving or sending raises.
+            self._leave()
+
+    # -- coming and going ------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        offered = self.scope.get("subprotocols", [])
+        chosen = next((name for name in protocol.SUBPROTOCOLS if name in offered), None)
+        # A foreign one is agreed to only to refuse it: otherwise a browser hides the reason.
+        await self.accept(chosen or next(iter(offered), None))
+        self._accepted = True
+        if chosen is None:
+            known = ", ".join(protocol.SUBPROTOCOLS)
+            await self._end(Close.FORBIDDEN, f"unknown subprotocol: expected {known}")
+            return
+        self.hub = await hubs.get()
+        self.connection = Connection(self.send)
+        viewer = await by_session(self.scope)
+        if viewer is not None:
+            await self._welcome(viewer)
+        else:
+            await self._expect_hello()
+
+    async def _expect_hello(self) -> None:
+        address = (self.scope.get("client") or [""])[0]
+        if not self.hub.members.expect(address):
+            await self._end(
+                Close.RATE_LIMITED,
+                "too many sockets of this address have not said hello: come back in 10 s",
+            )
+            return
+        self._expected_from = address
+        self._hello_timer = asyncio.create_task(self._hello_missed())
+
+    async def _hello_missed(self) -> None:
+        await asyncio.sleep(protocol.HELLO_TIMEOUT_S)
+        await self._end(Close.UNAUTHENTICATED, SIGN_IN)
+
+    def _stop_expecting(self) -> None:
+        if self._hello_timer is not None and self._hello_timer is not asyncio.current_task():
+            self._hello_timer.cancel()
+        if self._expected_from is not None:
+            self.hub.members.expect_no_more(self._expected_from)
+            self._expected_from = None
+
+    async def _welcome(self, viewer: Viewer) -> None:
+        reason = self.hub.members.refusal(viewer)
+        if reason:
+            await self._end(Close.RATE_LIMITED, reason)
+        if self._closing:
+            return
+        self._viewer = viewer
+        self._stop_expecting()
+        self.hub.members.join(self.connection, viewer, self._end)
+        limits = protocol.Limits(
+            protocol.MESSAGE_BYTES,
+            settings.WATCHES_PER_CONNECTION,
+            settings.POINTS_PER_SERIES,
+            settings.SERIES_PER_QUERY,
+        )
+        await self._say(
+            protocol.Welcome(
+                protocol.VERSION, now_ms(), settings.TICK_MS, protocol.HEARTBEAT_MS, limits
+            )
+        )
+        self._writer = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            await self.connection.write()
+        except Exception as error:
+            # The socket is gone or cannot take a frame; the server says which to receive().
+            logger.debug("a live socket cannot be written: %s", error)
+            with contextlib.suppress(Exception):
+                await self._end(Close.INTERNAL, "a frame could not be sent")
+
+    def _leave(self) -> None:
+        self._closing = True
+        self._stop_expecting()
+        if self._writer is not None:
+            self._writer.cancel()
+        if self._viewer is not None:
+            self._viewer = None
+            self.hub.members.leave(self.connection)
+            self.connection.close()
+
+    async def _end(self, code: Close, reason: str) -> None:
+        if self._closing or not self._accepted:
+            return
+        self._closing = True
+        writer = self._writer
+        if writer is not None and writer is not asyncio.current_task():
+            writer.cancel()
+            await asyncio.wait([writer])
+        short = reason.encode()[:REASON_BYTES].decode(errors="ignore")
+        await self.close(int(code), short)
+
+    # -- messages --------------------------------------------------------------------------------
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self._closing:
+            return
+        if text_data is None:
+            await self._end(Close.UNSUPPORTED, "binary frames are not taken: send JSON text")
+            return
+        try:
+            message = protocol.decode(text_data)
+        except ValueError as error:
+            await self._bad(str(error))
+            return
+        if isinstance(message, protocol.Hello):
+            await self._hello(message)
+        elif self._viewer is None:
+            await self._end(Close.UNAUTHENTICATED, SIGN_IN)
+        elif isinstance(message, protocol.Unwatch):
+            self.connection.remove(message.id)
+        else:
+            await self._watch(message, self._viewer)
+
+    async def _hello(self, message: protocol.Hello) -> None:
+        if self._viewer is not None:
+            await self._refuse("bad_message", "hello comes once, and only without a session")
+            return
+        try:
+            viewer = await by_token(message.token)
+        except NotAllowed as refused:
+            await self._end(refused.code, str(refused))
+            return
+        await self._welcome(viewer)
+
+    async def _bad(self, sentence: str) -> None:
+        self._bad_messages += 1
+        if self._viewer is None or self._bad_messages >= BAD_MESSAGES:
+            await self._end(Close.BAD_MESSAGE, sentence)
+        else:
+            await self._refuse("bad_message", sentence)
+
+    async def _watch(self, message: Asked, viewer: Viewer) -> None:
+        watches = self.connection.watches
+        if message.id in watches:
+            await self._refuse("bad_message", f"watch {message.id} exists: unwatch it first")
+            return
+        try:
+            if len(watches) >= settings.WATCHES_PER_CONNECTION:
+                most = settings.WATCHES_PER_CONNECTION
+                raise WatchRefused("too_many_watches", f"at most {most} watches a socket")
+            self.connection.add(await watch_for(self.hub, viewer, message))
+        except WatchRefused as refused:
+            await self._refuse(refused.code, str(refused), message.id)
+        except ExpressionError as error:
+            await self._refuse("bad_expression", str(error), message.id)
+        except DatabaseError as error:
+            logger.warning("a watch could not begin: %s", error)
+            await self._refuse("internal", "the database does not answer: ask again", message.id)
+
+    async def _refuse(self, code: protocol.ErrorCode, sentence: str, id: int | None = None) -> None:
+        await self._say(protocol.Error(code, sentence, id))
+
+    async def _say(self, frame: protocol.ServerMessage) -> None:
+        if not self.connection.say(protocol.encode(frame)):
+            await self._end(Close.POLICY, "too many answers wait to be read: read them")
+
+
+class NowhereConsumer(AsyncWebsocketConsumer):
+    """Any other socket path: accepted only to say so, since a refusal would read as 1006."""
+
+    channel_layer_alias = "none"
+
+    async def connect(self) -> None:
+        # Any subprotocol is agreed to: otherwise a browser hides the reason.
+        await self.accept(next(iter(self.scope.get("subprotocols", [])), None))
+        await self.close(int(Close.NOT_FOUND), "there is no socket here: it is at /live/")

@@ -1,0 +1,265 @@
+"""A live query: one expression at one step, evaluated once however many watch it.
+
+Its newest steps are evaluated as samples arrive and appended to its ring. Touched only from the
+event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dashboard import protocol
+from dashboard.ring import Ring
+from metrics.catalog import Known
+from metrics.columns import Floats
+from metrics.head import Head
+from metrics.query import Expression, Matrix, Selector, SeriesData, evaluate
+
+GRACE_MS = 500  # a step's own samples may come this late before the step is shown without them
+CLOCK_BACK_MS = 5000  # a clock that was put back by more than this: the newest steps are wrong
+MOST_VALUES = 200_000  # in an update; beyond, a snapshot of what is looked at is smaller
+
+LabelSet = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that a snapshot tells: a row of `values` for each line, a column for each time."""
+
+    lines: list[protocol.Line]
+    times: list[int]
+    values: Floats
+    step_ms: int
+    cursor: str
+
+
+class HeadSource:
+    """The head as a source for evaluate(), for series that were matched before."""
+
+    def __init__(self, head: Head, matched: Mapping[Selector, Sequence[Known]]) -> None:
+        self._head = head
+        self._matched = matched
+
+    def select(self, selector: Selector, start_ms: int, end_ms: int) -> list[SeriesData]:
+        found = []
+        for known in self._matched[selector]:
+            times, values = self._head.read(known.id, start_ms, end_ms)
+            if len(times):
+                found.append(SeriesData(known.labels, times, values))
+        return found
+
+
+class LiveQuery:
+    """`newest_ms` is the newest step in the ring; steps are multiples of `step_ms`."""
+
+    def __init__(
+        self,
+        expression: Expression,
+        step_ms: int,
+        head: Head,
+        lookback_ms: int,
+        matched: dict[Selector, list[Known]],
+        most_series: int,
+        now_ms: int,
+    ) -> None:
+        self.expression = expression
+        self.step_ms = step_ms
+        self.ring = Ring()
+        self.read_s = 0.0  # what reading the last snapshot from the log took
+        self.lines: list[protocol.Line] = []
+        self.ids = {known.id for series in matched.values() for known in series}
+        self.window_ms = expression.window_ms(lookback_ms)
+        self._lookback_ms = lookback_ms
+        self._head = head
+        self._matched = matched
+        self._most_series = most_series
+        self._is_crowded = False
+        self._source = HeadSource(head, matched)
+        self._rows: dict[LabelSet, int] = {}
+        self._dirty_ms: int | None = None  # oldest sample not evaluated yet
+        self._fresh_ms = 0  # newest sample not evaluated yet
+        self._arrived_ns = 0
+        self._readings: list[Reading] = []
+        self._quiet = False  # nothing had a value at the newest step
+        self._shown = False  # somebody has seen the lines
+        self.newest_ms = self._due_ms(now_ms)
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def add_series(self, known: Known) -> bool:
+        """Takes in a series that is new to the process, if the expression picks it."""
+        if known.id in self.ids:
+            return False
+        picking = [one for one in self._matched if one.matches(known.labels)]
+        if picking and len(self.ids) >= self._most_series:
+            self._refuse_all()
+            return False
+        for selector in picking:
+            self._matched[selector].append(known)
+            self.ids.add(known.id)
+        return bool(picking)
+
+    def touch(self, oldest_ms: int, newest_ms: int, arrived_ns: int = 0) -> None:
+        """Series of this query have new samples, the oldest and newest of them at these times."""
+        self._dirty_ms = oldest_ms if self._dirty_ms is None else min(self._dirty_ms, oldest_ms)
+        self._fresh_ms = max(self._fresh_ms, newest_ms)
+        self._arrived_ns = self._arrived_ns or arrived_ns
+        for reading in self._readings:
+            reading.touched_ms = min(reading.touched_ms, oldest_ms)
+
+    def _refuse_all(self) -> None:
+        if not self._is_crowded:
+            self._is_crowded = True
+            self.begin_anew()  # and no reader gets a picture
+
+    def needs_flush(self, now_ms: int) -> bool:
+        """Whether something is to be shown: samples came, or a step has passed without."""
+        if self._is_crowded:
+            return False
+        return self._dirty_ms is not None or self._due_ms(now_ms) > self.newest_ms
+
+    def flush(self, now_ms: int) -> None:
+        """Evaluates what changed and appends it to the ring, or begins anew."""
+        if not self.needs_flush(now_ms):
+            return
+        dirty_ms, self._dirty_ms = self._dirty_ms, None
+        fresh_ms, self._fresh_ms = self._fresh_ms, 0
+        arrived_ns, self._arrived_ns = self._arrived_ns, 0
+        if self.newest_ms > now_ms + self.step_ms + CLOCK_BACK_MS:
+            self.newest_ms = self._due_ms(now_ms)
+            self.begin_anew()
+            return
+        start_ms = self.newest_ms + self.step_ms
+        end_ms = max(self.newest_ms, self._due_ms(now_ms))
+        if dirty_ms is not None:
+            start_ms = min(start_ms, self.step_of(dirty_ms))
+            # A step is shown as soon as it has a sample, unless it lies wholly in the future.
+            end_ms = max(end_ms, self.step_of(min(fresh_ms, now_ms)))
+        if start_ms > end_ms:
+            return
+        self.newest_ms = end_ms
+        steps = (end_ms - start_ms) // self.step_ms + 1
+        if start_ms < self.head_from_ms() or steps * max(1, len(self.lines)) > MOST_VALUES:
+            self.begin_anew()
+            return
+        self._show(self._evaluate(start_ms, end_ms), dirty_ms is None, arrived_ns)
+
+    def _show(self, matrix: Matrix, no_sample_came: bool, arrived_ns: int) -> None:
+        """Appends newly evaluated steps to the ring, but for silence that follows silence."""
+        was_quiet = self._quiet
+        self._quiet = not (matrix.values.size and np.isfinite(matrix.values[:, -1]).any())
+        if no_sample_came and was_quiet and not matrix.labels:
+            return
+        before = len(self.lines)
+        self._know(matrix.labels)
+        self._append(matrix.times.tolist(), self._block(matrix), self.lines[before:], arrived_ns)
+
+    def begin_anew(self) -> None:
+        """Every reader gets a new snapshot: more has changed than the head, or a frame, holds."""
+        self.lines, self._rows = [], {}
+        self._shown = False
+        self.ring.begin()
+
+    # -- the whole picture ---------------------------------------------------------------------
+
+    def picture(self, start_ms: int, older: Matrix | None) -> Picture:
+        """Steps start_ms..newest_ms, `older` before that if given, with the ring's cursor.
+
+        Raises WatchRefused.
+        """
+        if self._is_crowded:
+            raise protocol.WatchRefused(
+                "too_many_series",
+                f"the expression picks more than {self._most_series:,} series by now: "
+                "narrow it with label matchers",
+            )
+        matrices = [older] if older is not None else []
+        if start_ms <= self.newest_ms:
+            if start_ms >= self.head_from_ms():
+                matrices.append(self._evaluate(start_ms, self.newest_ms))
+            else:
+                # The head has moved on meanwhile: without these steps now, and anew at once.
+                self.touch(start_ms, start_ms)
+        before = len(self.lines)
+        for matrix in matrices:
+            self._know(matrix.labels)
+        if len(self.lines) > before and self._shown:
+            # Readers of the ring must know every row that later updates will have.
+            self._append([], np.empty((len(self.lines), 0)), self.lines[before:], 0)
+        self._shown = True
+        blocks = [self._block(matrix) for matrix in matrices]
+        return Picture(
+            self.lines[:],
+            [time for matrix in matrices for time in matrix.times.tolist()],
+            np.hstack(blocks) if blocks else np.empty((len(self.lines), 0)),
+            self.step_ms,
+            self.ring.cursor,
+        )
+
+    def begin_reading(self) -> Reading:
+        """While older steps are read elsewhere, remembers whether they change meanwhile."""
+        reading = Reading()
+        self._readings.append(reading)
+        return reading
+
+    def end_reading(self, reading: Reading, before_ms: int) -> None:
+        """Evaluates again, for everybody, what changed before `before_ms` during the reading."""
+        self._readings.remove(reading)
+        if reading.touched_ms < before_ms:
+            self.touch(int(reading.touched_ms), 0)
+
+    # -- how -----------------------------------------------------------------------------------
+
+    def head_from_ms(self, margin_ms: int = 0) -> int:
+        """The oldest step that the head alone can answer."""
+        return self.step_of(self._head.since_ms + margin_ms + self.window_ms)
+
+    def step_of(self, time_ms: int) -> int:
+        """The first step that a sample at `time_ms` belongs to."""
+        return -(-time_ms // self.step_ms) * self.step_ms
+
+    def _due_ms(self, now_ms: int) -> int:
+        grace_ms = min(GRACE_MS, self.step_ms // 2)
+        return (now_ms - grace_ms) // self.step_ms * self.step_ms
+
+    def _evaluate(self, start_ms: int, end_ms: int) -> Matrix:
+        return evaluate(
+            self.expression, self._source, start_ms, end_ms, self.step_ms, self._lookback_ms
+        )
+
+    def _append(
+        self,
+        times: list[int],
+        values: Floats,
+        added: list[protocol.Line],
+        arrived_ns: int,
+    ) -> None:
+        rows: list[list[float | None]] = values.tolist()
+        self.ring.append(
+            lambda cursor: protocol.encode(protocol.Update(0, times, rows, cursor, added)),
+            arrived_ns,
+        )
+
+    def _know(self, labels: Iterable[Mapping[str, str]]) -> None:
+        for one in labels:
+            key = frozenset(one.items())
+            if key not in self._rows:
+                self._rows[key] = len(self.lines)
+                self.lines.append(protocol.Line(dict(one)))
+
+    def _block(self, matrix: Matrix) -> Floats:
+        """A row for every known line: those the matrix does not have are empty (NaN)."""
+        block = np.full((len(self.lines), len(matrix.times)), np.nan)
+        if len(matrix.labels):
+            block[[self._rows[frozenset(one.items())] for one in matrix.labels]] = matrix.values
+        return block
+
+
+class Reading:
+    """The oldest sample that came while older steps were being read."""
+
+    def __init__(self) -> None:
+        self.touched_ms: float = float("inf")

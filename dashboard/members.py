@@ -1,0 +1,92 @@
+"""The connections of this process: who they belong to, and how to end them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from dashboard.connection import Connection
+from dashboard.protocol import Close
+from dashboard.viewer import Viewer
+
+EXPECTED_PER_ADDRESS = 50  # sockets that have not said yet whose they are
+
+End = Callable[[Close, str], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    viewer: Viewer
+    end: End
+
+
+class Members:
+    """Touched only from the event loop, but for end_where()."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._members: dict[Connection, Member] = {}
+        self._sockets: Counter[str] = Counter()  # by person or token
+        self._expected: Counter[str] = Counter()  # by address
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._members)
+
+    def viewers(self) -> set[Viewer]:
+        return {member.viewer for member in self._members.values()}
+
+    def refusal(self, viewer: Viewer) -> str:
+        """Why this person or token may not open another socket; empty when they may."""
+        if len(self._members) >= settings.CONNECTIONS:
+            return "the server has as many sockets as it may: come back in 30 s"
+        if self._sockets[viewer.name] >= settings.CONNECTIONS_PER_USER:
+            return f"at most {settings.CONNECTIONS_PER_USER} sockets at once: come back in 30 s"
+        return ""
+
+    def join(self, connection: Connection, viewer: Viewer, end: End) -> None:
+        self._members[connection] = Member(viewer, end)
+        self._sockets[viewer.name] += 1
+
+    def leave(self, connection: Connection) -> None:
+        member = self._members.pop(connection, None)
+        if member is not None:
+            _count_down(self._sockets, member.viewer.name)
+
+    def expect(self, address: str) -> bool:
+        """Notes a socket that is still to say whose it is; False when too many do already."""
+        if self._expected[address] >= EXPECTED_PER_ADDRESS:
+            return False
+        self._expected[address] += 1
+        return True
+
+    def expect_no_more(self, address: str) -> None:
+        _count_down(self._expected, address)
+
+    def end_where(self, why: Callable[[Viewer], str], code: Close) -> None:
+        """Closes sockets of those for whom there is a reason, as `why` tells; any thread."""
+        with contextlib.suppress(RuntimeError):  # a loop that has ended has no sockets
+            self._loop.call_soon_threadsafe(self._end_where, why, code)
+
+    def _end_where(self, why: Callable[[Viewer], str], code: Close) -> None:
+        for member in self._members.values():
+            reason = why(member.viewer)
+            if reason:
+                task = self._loop.create_task(member.end(code, reason))
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
+
+
+def _count_down(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]

@@ -1,0 +1,296 @@
+"""Every frame and every close code of the live protocol.
+
+The one definition: `manage.py protocol` makes the JSON Schema, docs/protocol.md, the browser's
+constants and types, and the example frames that both languages' tests read from what stands here
+and in dashboard/protocol_examples.py. This is the JSON form, subprotocol `pulseboard.v1.json`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+
+VERSION = 1
+SUBPROTOCOLS = ("pulseboard.v1.json",)
+HEARTBEAT_MS = 2000
+HELLO_TIMEOUT_S = 5.0
+MESSAGE_BYTES = 65_536
+
+Labels = dict[str, str]
+Number = float | None  # NaN is encoded as null
+WatchId = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+RangeMs = Annotated[int, msgspec.Meta(ge=1000, le=100 * 366 * 86_400_000)]
+StepMs = Annotated[int, msgspec.Meta(ge=10, le=366 * 86_400_000)]
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Text = Annotated[str, msgspec.Meta(max_length=4000)]
+Cursor = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class Close(IntEnum):
+    """Why a socket was closed; never an uncoded close."""
+
+    NORMAL = 1000, "The page was left."
+    GOING_AWAY = 1001, "The server or the page is going away."
+    PROTOCOL = 1002, "A frame broke RFC 6455."
+    UNSUPPORTED = 1003, "A kind of frame that is not taken here: send text frames."
+    NOT_UTF8 = 1007, "A text frame was not valid UTF-8."
+    POLICY = 1008, "A limit was passed again and again."
+    TOO_BIG = 1009, "A message was larger than 64 KiB, or in too many fragments."
+    INTERNAL = 1011, "A mistake of ours; it is in the server's log. Come back."
+    RESTART = 1012, "The server restarts. Come back, at a moment of your own."
+    BAD_MESSAGE = 4400, "A message could not be understood."
+    UNAUTHENTICATED = 4401, "Not signed in, or no longer. Sign in before you come back."
+    FORBIDDEN = 4403, "Not allowed: a foreign origin, an unknown subprotocol, a missing right."
+    NOT_FOUND = 4404, "There is no socket at this path."
+    SLOW = 4408, "The reader was too slow for too long. Come back."
+    NO_PONG = 4410, "No answer to pings. Come back."
+    RESYNC = 4413, "The stream has to begin anew. Come back without a cursor."
+    RATE_LIMITED = 4429, "Too much, too fast. Come back after the wait in the reason."
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Close:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+
+# Codes after which a client must not come back by itself.
+TERMINAL = (Close.UNAUTHENTICATED, Close.FORBIDDEN, Close.NOT_FOUND)
+
+ErrorCode = Literal[
+    "bad_message", "bad_expression", "too_many_watches", "too_many_series", "too_many_points",
+    "forbidden", "rate_limited", "internal",
+]  # fmt: skip
+
+
+class WatchRefused(Exception):
+    """Something was asked for that is not given; str() is the sentence for the error frame."""
+
+    def __init__(self, code: ErrorCode, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code: ErrorCode = code
+
+
+class ClientFrame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True):
+    pass
+
+
+class Hello(ClientFrame, tag="hello"):
+    """Says who is there, by a token with scope `read`; only without a session, within 5 s."""
+
+    token: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Watch(ClientFrame, tag="watch"):
+    """Watches a PromQL expression: answered by a snapshot, then by updates.
+
+    `id` is the client's own, unique on its socket. `step_ms` is the distance of points. With
+    `end_ms` the range ends there and no updates follow. `cursor` is that of the last frame before
+    a reconnect: the answer is then what was missed, or a new snapshot.
+    """
+
+    id: WatchId
+    expr: Text
+    range_ms: RangeMs
+    step_ms: StepMs
+    end_ms: TimeMs | None = None
+    cursor: Cursor | None = None
+
+
+class WatchEvents(ClientFrame, tag="watch_events"):
+    """Watches events: the newest `limit`, then each new one."""
+
+    id: WatchId
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class WatchMetrics(ClientFrame, tag="watch_metrics"):
+    """Watches the list of all metrics with their last values."""
+
+    id: WatchId
+    cursor: Cursor | None = None
+
+
+class Unwatch(ClientFrame, tag="unwatch"):
+    """Ends a watch; frames already on their way may still arrive."""
+
+    id: WatchId
+
+
+class ServerFrame(msgspec.Struct, tag_field="type", omit_defaults=True):
+    pass
+
+
+class Limits(msgspec.Struct):
+    """What one socket may ask for: bytes a message, watches, points a series, series a watch."""
+
+    message_bytes: int
+    watches: int
+    points: int
+    series: int
+
+
+class Welcome(ServerFrame, tag="welcome"):
+    """First frame of the server. `server_ms` is its clock, in ms since 1970."""
+
+    version: int
+    server_ms: int
+    tick_ms: int
+    heartbeat_ms: int
+    limits: Limits
+
+
+class Line(msgspec.Struct):
+    """What identifies one series of an answer."""
+
+    labels: Labels
+
+
+class Snapshot(ServerFrame, tag="snapshot"):
+    """The whole picture of a watch; replaces what the client had.
+
+    `values` has a row for each of `series` and a column for each of `times` (ms since 1970,
+    multiples of `step_ms`); null where there is no value.
+    """
+
+    id: int
+    series: list[Line]
+    times: list[int]
+    values: list[list[Number]]
+    step_ms: int
+    cursor: str
+
+
+class Update(ServerFrame, tag="update"):
+    """What changed since: columns to add, or to put in place of those with the same time.
+
+    `series` are added after those already known; `values` has a row for each series then known.
+    """
+
+    id: int
+    times: list[int]
+    values: list[list[Number]]
+    cursor: str
+    series: list[Line] = []
+
+
+class EventItem(msgspec.Struct):
+    """One event; `time` in ms since 1970."""
+
+    id: int
+    time: int
+    title: str
+    text: str
+    labels: Labels
+
+
+class Events(ServerFrame, tag="events"):
+    """Events, oldest first; the first frame of a watch holds the newest `limit`."""
+
+    id: int
+    events: list[EventItem]
+    cursor: str
+
+
+class MetricItem(msgspec.Struct, omit_defaults=True):
+    """One metric: its newest sample and the labels of the series that has it.
+
+    `spark` (first frame only): its values at about the last 60 s, null where there was none.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    help: str
+    series: int
+    labels: Labels
+    time: int | None
+    value: Number
+    spark: list[Number] | None = None
+
+
+class Metrics(ServerFrame, tag="metrics"):
+    """Metrics by name; the first frame holds all, later ones those that changed."""
+
+    id: int
+    metrics: list[MetricItem]
+    cursor: str
+
+
+class Heartbeat(ServerFrame, tag="heartbeat"):
+    """Sent every `heartbeat_ms`: the connection lives, and this is the server's clock."""
+
+    server_ms: int
+
+
+class Error(ServerFrame, tag="error"):
+    """Something was refused: with `id`, that watch; without, the message just sent."""
+
+    code: ErrorCode
+    message: str
+    id: int | None = None
+
+
+class Bye(ServerFrame, tag="bye"):
+    """The socket closes now, with `code`. Come back after a random wait within `retry_ms`."""
+
+    code: int
+    reason: str
+    retry_ms: tuple[int, int]
+
+
+ClientMessage = Hello | Watch | WatchEvents | WatchMetrics | Unwatch
+ServerMessage = Welcome | Snapshot | Update | Events | Metrics | Heartbeat | Error | Bye
+
+CLIENT_TYPES = tuple(str(one.__struct_config__.tag) for one in get_args(ClientMessage))
+MOST_SAID = 200  # characters: an error must not be as long as what was wrong
+
+_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_encoder = msgspec.json.Encoder()
+
+
+def decode(text: str | bytes) -> ClientMessage:
+    """A client's frame. Raises ValueError with a sentence that names the field and the fault."""
+    try:
+        return _decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise ValueError(_explain(str(error))) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"not a JSON message: {error}") from None
+
+
+def _explain(found: str) -> str:
+    """msgspec's "Expected `int` - at `$.id`" as "id: expected int"."""
+    what, _, where = found.replace("`", "").partition(" - at $")
+    what = what if len(what) <= MOST_SAID else f"{what[:MOST_SAID]}..."
+    if not where:
+        return what
+    known = f": expected one of {', '.join(CLIENT_TYPES)}" if where == ".type" else ""
+    return f"{where.lstrip('.')}: {what[0].lower()}{what[1:]}{known}"
+
+
+def encode(frame: ServerMessage) -> str:
+    return _encoder.encode(frame).decode()
+
+
+def encode_row(values: list[float]) -> bytes:
+    """A row of a frame's `values`, NaN as null."""
+    return _encoder.encode(values)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of both directions."""
+    (client, server), components = msgspec.json.schema_components(
+        (ClientMessage, ServerMessage), ref_template="#/$defs/{name}"
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Pulseboard live protocol, JSON form",
+        "$defs": {**components, "client": client, "server": server},
+    }

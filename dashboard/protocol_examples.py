@@ -1,0 +1,68 @@
+"""An example of every frame: shown in docs/protocol.md, read by the tests of both languages."""
+
+from __future__ import annotations
+
+from dashboard.protocol import (
+    HEARTBEAT_MS,
+    MESSAGE_BYTES,
+    VERSION,
+    Bye,
+    ClientMessage,
+    Close,
+    Error,
+    EventItem,
+    Events,
+    Heartbeat,
+    Hello,
+    Limits,
+    Line,
+    MetricItem,
+    Metrics,
+    ServerMessage,
+    Snapshot,
+    Unwatch,
+    Update,
+    Watch,
+    WatchEvents,
+    WatchMetrics,
+    Welcome,
+)
+
+CLIENT_EXAMPLES: tuple[ClientMessage, ...] = (
+    Hello("pb_Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9"),
+    Watch(1, "rate(http_requests_total[1m])", 900_000, 1000),
+    WatchEvents(2, 100),
+    WatchMetrics(3),
+    Unwatch(1),
+)
+SERVER_EXAMPLES: tuple[ServerMessage, ...] = (
+    Welcome(VERSION, 1_790_000_000_123, 50, HEARTBEAT_MS, Limits(MESSAGE_BYTES, 100, 11_000, 1000)),
+    Snapshot(
+        1,
+        [Line({"region": "eu"}), Line({"region": "us"})],
+        [1_790_000_000_000, 1_790_000_001_000],
+        [[1.5, 2.0], [None, 4.25]],
+        1000,
+        "e3:118",
+    ),
+    Update(1, [1_790_000_002_000], [[2.5], [4.0]], "e3:119"),
+    Update(
+        1, [1_790_000_002_000], [[2.5], [4.0], [0.5]], "e3:120", [Line({"region": "asia"})]
+    ),
+    Events(
+        2, [EventItem(5, 1_790_000_001_500, "deployed", "version 1.2", {"app": "shop"})], "e3:4"
+    ),
+    Metrics(
+        3,
+        [
+            MetricItem(
+                "orders_total", "counter", "", "Orders so far.", 2, {"region": "eu"},
+                1_790_000_001_000, 12.0, [None, 9.0, 12.0],
+            )
+        ],
+        "e3:7",
+    ),
+    Heartbeat(1_790_000_002_000),
+    Error("bad_expression", "the function topk is not supported yet", 1),
+    Bye(Close.RESTART, "restarting", (200, 8000)),
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""From what a client asks for to a watch of its connection."""
+
+from __future__ import annotations
+
+from dashboard import protocol
+from dashboard.connection import Watch
+from dashboard.hub import Hub
+from dashboard.ring import Frame
+from dashboard.viewer import Viewer
+from metrics import access
+from metrics.clock import now_ms
+from metrics.query import parse
+
+Asked = protocol.Watch | protocol.WatchEvents | protocol.WatchMetrics
+
+
+async def watch_for(hub: Hub, viewer: Viewer, asked: Asked) -> Watch:
+    """The watch, which is to be ended in the end. Raises ExpressionError and WatchRefused."""
+    if isinstance(asked, protocol.WatchEvents):
+        return _events(hub, asked)
+    if isinstance(asked, protocol.WatchMetrics):
+        return _metrics(hub, asked)
+    return await _query(hub, viewer, asked)
+
+
+def _events(hub: Hub, asked: protocol.WatchEvents) -> Watch:
+    async def picture() -> Frame:
+        return hub.events.picture(asked.limit)
+
+    return Watch(asked.id, picture, hub.events.ring, asked.cursor)
+
+
+def _metrics(hub: Hub, asked: protocol.WatchMetrics) -> Watch:
+    feed = hub.metrics
+
+    async def picture() -> Frame:
+        return feed.picture(now_ms())
+
+    def end() -> None:
+        feed.watchers -= 1
+
+    feed.watchers += 1
+    return Watch(asked.id, picture, feed.ring, asked.cursor, end)
+
+
+async def _query(hub: Hub, viewer: Viewer, asked: protocol.Watch) -> Watch:
+    pictures = hub.queries.pictures
+    expression = parse(asked.expr)
+    if not access.may_watch(viewer.identity, expression):
+        raise protocol.WatchRefused("forbidden", "you may not watch this")
+    if asked.end_ms is not None:
+        end_ms = asked.end_ms
+
+        async def past() -> Frame:
+            return await pictures.past(expression, asked.range_ms, end_ms, asked.step_ms)
+
+        return Watch(asked.id, past, None)
+    query = await hub.queries.watch(expression, asked.step_ms)
+
+    async def newest() -> Frame:
+        return await pictures.newest(query, asked.range_ms)
+
+    return Watch(asked.id, newest, query.ring, asked.cursor, lambda: hub.queries.unwatch(query))
