@@ -15,6 +15,8 @@ from asgiref.typing import (
     Scope,
 )
 
+from dashboard.headers import secured
+
 
 class BodyLimit:
     """ASGI middleware: a body of more than `limit_bytes` is answered 413 and never kept.
@@ -33,9 +35,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif announced_bytes(scope) > self._limit_bytes:
-            await refuse(send, self._limit_bytes)
+            await refuse(scope, send, self._limit_bytes)
         else:
-            body = _CountedBody(receive, send, self._limit_bytes)
+            body = _CountedBody(scope, receive, send, self._limit_bytes)
             await self._app(scope, body.receive, body.send)
 
 
@@ -43,8 +45,13 @@ class _CountedBody:
     """Receive and send of one request, until its body has passed the limit."""
 
     def __init__(
-        self, receive: ASGIReceiveCallable, send: ASGISendCallable, limit_bytes: int
+        self,
+        scope: HTTPScope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        limit_bytes: int,
     ) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._limit_bytes = limit_bytes
@@ -63,7 +70,7 @@ class _CountedBody:
             return message
         self._refused = True
         if not self._answering:  # else the application was faster, and its answer stands
-            await refuse(self._send, self._limit_bytes)
+            await refuse(self._scope, self._send, self._limit_bytes)
         return HTTPDisconnectEvent(type="http.disconnect")
 
     async def send(self, message: ASGISendEvent) -> None:
@@ -79,10 +86,11 @@ def announced_bytes(scope: HTTPScope) -> int:
     return max((int(value) for value in lengths if value.isdigit() and len(value) < 20), default=0)
 
 
-async def refuse(send: ASGISendCallable, limit_bytes: int) -> None:
+async def refuse(scope: HTTPScope, send: ASGISendCallable, limit_bytes: int) -> None:
     """Answer 413 with a sentence, and end the connection: the rest of the body is not wanted."""
     sentence = f"The body of this request is too large: at most {limit_bytes} bytes are taken."
     body = json.dumps({"error": sentence}).encode()
+    send = secured(scope, send)
     await send(
         {
             "type": "http.response.start",

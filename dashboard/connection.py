@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from django.db import DatabaseError
+from django import db
 
 from dashboard import protocol
 from dashboard.protocol import WatchRefused
@@ -188,7 +188,7 @@ class Connection:
             self._refuse(watch, error.code, str(error))
         except ExpressionError as error:
             self._refuse(watch, "bad_expression", str(error))
-        except DatabaseError as error:
+        except db.Error as error:
             logger.warning("a snapshot could not be read: %s", error)
             self._refuse(watch, "internal", "the history cannot be read now: ask again")
         except Exception:

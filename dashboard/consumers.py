@@ -8,8 +8,8 @@ import logging
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django import db
 from django.conf import settings
-from django.db import DatabaseError
 
 from dashboard import hub as hubs
 from dashboard import protocol
@@ -201,7 +201,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._refuse(refused.code, str(refused), message.id)
         except ExpressionError as error:
             await self._refuse("bad_expression", str(error), message.id)
-        except DatabaseError as error:
+        except db.Error as error:
             logger.warning("a watch could not begin: %s", error)
             await self._refuse("internal", "the database does not answer: ask again", message.id)
 

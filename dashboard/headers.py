@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.typing import ASGISendCallable, ASGISendEvent, HTTPScope
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -58,6 +61,28 @@ def add_headers(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def secured(scope: HTTPScope, send: ASGISendCallable) -> ASGISendCallable:
+    """`send` for answers that are made outside Django: adds the headers that they lack."""
+
+    async def send_secured(event: ASGISendEvent) -> None:
+        if event["type"] == "http.response.start":
+            given = list(event["headers"])
+            names = {name.lower() for name, _ in given}
+            more = [(name, value) for name, value in _headers(scope) if name not in names]
+            await send({**event, "headers": [*given, *more]})
+        else:
+            await send(event)
+
+    return send_secured
+
+
+def _headers(scope: HTTPScope) -> Iterator[tuple[bytes, bytes]]:
+    request = ASGIRequest(scope, io.BytesIO())
+    yield b"content-security-policy", policy(request).encode()
+    for name, value in HEADERS.items():
+        yield name.lower().encode(), value.encode()
 
 
 def policy(request: HttpRequest) -> str:

@@ -15,10 +15,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
+from django import db
 from django.conf import settings
-from django.db import DatabaseError
 
 from dashboard import layers, protocol
 from dashboard.arrivals import Arrivals
@@ -32,13 +31,14 @@ from metrics.bell import Committed
 from metrics.clock import now_ms
 from metrics.head import Head
 from metrics.tail import Tail
+from metrics.threads import beside_loop
 
 logger = logging.getLogger(__name__)
 
 PULSE_S = 0.25  # how often steps that pass without samples are looked for
 SECOND_S = 1.0
 EXPIRE_S = 10.0
-METRICS_S = 1.0  # the list of metrics is told of changes at most so often
+METRICS_S = 0.1  # at least this lies between two frames of the list of metrics
 GROUP_RENEW_S = 3600.0  # a layer forgets its members after a day (group_expiry)
 GROUP_RETRY_S = (2.0, 30.0)
 
@@ -89,11 +89,11 @@ class Hub:
     async def _start(self) -> None:
         try:
             # Listening comes before reading: what is committed in between arrives twice, never not.
-            self._tail = await database_sync_to_async(Tail)(self._hand_over, settings.TAIL_MS)
+            self._tail = await beside_loop(Tail, self._hand_over, settings.TAIL_MS)
             self._stop_listening = bell.listen(self._from_bell)
             most = settings.HEAD_SAMPLES
-            recent = await database_sync_to_async(warm.read_recent)(self.head.since_ms, most)
-            self.events.fill(await database_sync_to_async(warm.newest_events)(EVENTS_KEPT))
+            recent = await beside_loop(warm.read_recent, self.head.since_ms, most)
+            self.events.fill(await beside_loop(warm.newest_events, EVENTS_KEPT))
         except BaseException:
             self._stop_listening()
             _hubs.pop(self._loop, None)  # whoever comes next finds a new one, and tries again
@@ -138,7 +138,7 @@ class Hub:
             try:
                 await job()
                 failing = False
-            except DatabaseError as error:
+            except db.Error as error:
                 if not failing:
                     logger.warning("the database does not answer (%s): trying again", error)
                 failing = True
@@ -173,7 +173,7 @@ class Hub:
         self, committed: Committed, ids: set[int], strange: list[int]
     ) -> None:
         try:
-            await database_sync_to_async(catalog.learn)(strange)
+            await beside_loop(catalog.learn, strange)
         except Exception:
             logger.exception("series %s... could not be read", strange[:3])
         self._apply(committed, ids)
@@ -223,7 +223,7 @@ class Hub:
     async def _check_rights(self) -> None:
         viewers = self.members.viewers()
         if viewers:
-            gone = await database_sync_to_async(rights_gone)(viewers)
+            gone = await beside_loop(rights_gone, viewers)
             if gone:
                 self.members.end_where(lambda viewer: gone.get(viewer, ""), Close.UNAUTHENTICATED)
 
@@ -231,7 +231,7 @@ class Hub:
         self.head.expire(now_ms())
         self.queries.expire(time.monotonic())
         if self.metrics.watchers:
-            self.metrics.changed(await database_sync_to_async(catalog.load_metrics)())
+            self.metrics.changed(await beside_loop(catalog.load_metrics))
             self._flush_metrics_soon()
 
     # -- the channel group ---------------------------------------------------------------------

@@ -60,4 +60,5 @@ class RedisLayer(RedisPubSubChannelLayer):
         if group == EVENTS_GROUP:
             await publish(message)
         else:
-            await super().group_send(group, message)
+            # Its methods are made by its __getattr__, so there is none to call by super().
+            await self.__getattr__("group_send")(group, message)

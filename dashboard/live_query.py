@@ -85,7 +85,8 @@ class LiveQuery:
         self._readings: list[Reading] = []
         self._quiet = False  # nothing had a value at the newest step
         self._shown = False  # somebody has seen the lines
-        self.newest_ms = self._due_ms(now_ms)
+        newest = max((last[0] for id in self.ids if (last := head.last(id))), default=0)
+        self.newest_ms = max(self._due_ms(now_ms), self.step_of(min(newest, now_ms)))
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -100,6 +101,9 @@ class LiveQuery:
         for selector in picking:
             self._matched[selector].append(known)
             self.ids.add(known.id)
+        times, _ = self._head.read(known.id, self._head.since_ms, self._head.newest_ms)
+        if picking and len(times):
+            self.touch(int(times[0]), int(times[-1]))
         return bool(picking)
 
     def touch(self, oldest_ms: int, newest_ms: int, arrived_ns: int = 0) -> None:

@@ -105,9 +105,7 @@ class Pictures:
         began_s = time.monotonic()
         try:
             return await self.on_thread(
-                lambda: evaluate(
-                    expression, self._stored(), start_ms, end_ms, step_ms, lookback_ms
-                )
+                lambda: evaluate(expression, self._stored(), start_ms, end_ms, step_ms, lookback_ms)
             )
         finally:
             stats.observe("read_seconds", time.monotonic() - began_s)

@@ -50,15 +50,18 @@ class Queries:
     async def watch(self, expression: Expression, step_ms: int) -> LiveQuery:
         """The live query for an expression; unwatch() it in the end.
 
-        Raises ExpressionError and WatchRefused.
+        Raises WatchRefused.
         """
         key = (expression.text, step_ms)
         query = self._queries.get(key)
         if query is None:
             known = len(catalog.known_ids())
-            matched = await self.pictures.on_thread(
-                lambda: {one: reader.matching(one) for one in expression.selectors}
-            )
+            try:
+                matched = await self.pictures.on_thread(
+                    lambda: {one: reader.matching(one) for one in expression.selectors}
+                )
+            except EvaluationError as error:
+                raise WatchRefused("too_many_series", str(error)) from None
             query = self._queries.get(key) or self._make(expression, step_ms, matched)
             # What the catalog has learnt meanwhile was shown to the other queries only.
             for series in catalog.everything()[known:]:

@@ -16,9 +16,10 @@ from django.db import (  # fmt: skip
     transaction,
 )
 
-from metrics import catalog, log, receipts, stats, totals
+from metrics import batches, catalog, deferred, receipts, stats, totals
 from metrics.bell import Committed, StoredEvent
 from metrics.columns import Columns
+from metrics.entry import Entry
 from metrics.models import Batch, Event
 from metrics.refused import Refused, by_database
 from metrics.samples import Accepted
@@ -28,33 +29,36 @@ logger = logging.getLogger(__name__)
 Outcome = Accepted | Exception
 
 
-def write_or_refuse(entries: Sequence[log.Entry]) -> list[Outcome]:
+def write_or_refuse(entries: Sequence[Entry]) -> list[Outcome]:
     """write(), with the database's failures made into refusals: an outcome for each entry.
 
     When one entry spoils the transaction, the others are stored without it.
     """
     began_ns = time.monotonic_ns()
     try:
-        outcomes = write(entries)
+        outcomes = _write(entries)
     except (OperationalError, InterfaceError) as error:
         return [_given_up(error)] * len(entries)
     except Exception as error:
         if len(entries) > 1:
-            return [_write_alone(entry) for entry in entries]
+            return [outcome for entry in entries for outcome in write_or_refuse([entry])]
         return [_again(entries[0], error)]
     if not connection.in_atomic_block:
         stats.observe("commit_seconds", (time.monotonic_ns() - began_ns) / 1e9)
     return outcomes
 
 
-def _write_alone(entry: log.Entry) -> Outcome:
+def _write(entries: Sequence[Entry]) -> list[Outcome]:
+    """write(); once more where PostgreSQL ended it because two transactions waited in a circle."""
     try:
-        return write([entry])[0]
-    except Exception as error:
-        return _again(entry, error)
+        return write(entries)
+    except OperationalError as error:
+        if "deadlock" not in str(error):
+            raise
+        return write(entries)
 
 
-def _again(entry: log.Entry, error: Exception) -> Outcome:
+def _again(entry: Entry, error: Exception) -> Outcome:
     """What became of an entry that failed by itself."""
     if not isinstance(error, IntegrityError):
         return _fault(error)
@@ -79,16 +83,16 @@ def _given_up(error: Error) -> Refused:
     return by_database(error)
 
 
-def write(entries: Sequence[log.Entry]) -> list[Outcome]:
+def write(entries: Sequence[Entry]) -> list[Outcome]:
     """Writes entries in one transaction; an outcome for each, in order.
 
     An outcome may be a Refused (a reused Idempotency-Key, too many series): the others are stored
     all the same. Raises what the database raises, and then none is.
     """
-    nested = connection.in_atomic_block
+    nested, defer = connection.in_atomic_block, deferred.wanted()
     with transaction.atomic():
         outcomes, fresh = _admit(entries)
-        readings, reached = totals.advance(fresh)
+        readings, reached = (_defer if defer else totals.advance)(fresh)
         columns = Columns.join([*(entry.readings for entry in fresh), readings])
         events = _store_events(fresh)
         if len(columns) or events:
@@ -99,13 +103,13 @@ def write(entries: Sequence[log.Entry]) -> list[Outcome]:
     ]
 
 
-def _admit(entries: Sequence[log.Entry]) -> tuple[list[Outcome | None], list[log.Entry]]:
+def _admit(entries: Sequence[Entry]) -> tuple[list[Outcome | None], list[Entry]]:
     """Answers repeated and refused requests; the rest is fresh, has its series and its receipts."""
     book = receipts.Book(entries)
     outcomes: list[Outcome | None] = []
-    fresh: list[log.Entry] = []
+    fresh: list[Entry] = []
     for entry in entries:
-        outcome = book.answer(entry) or _make_series(entry)
+        outcome = _taken(entry) or book.answer(entry) or _make_series(entry)
         if outcome is None:
             book.add(entry)
             fresh.append(entry)
@@ -114,7 +118,14 @@ def _admit(entries: Sequence[log.Entry]) -> tuple[list[Outcome | None], list[log
     return outcomes, fresh
 
 
-def _make_series(entry: log.Entry) -> Refused | None:
+def _taken(entry: Entry) -> Accepted | None:
+    """The answer where another process has added up a deferred entry."""
+    if entry.deferred is None or deferred.take(entry.deferred):
+        return None
+    return Accepted(entry.stored, replayed=True)
+
+
+def _make_series(entry: Entry) -> Refused | None:
     if entry.newcomers:
         try:
             entry.fill(catalog.resolve(entry.newcomers))
@@ -123,15 +134,31 @@ def _make_series(entry: log.Entry) -> Refused | None:
     return None
 
 
-def _accepted(entry: log.Entry, reached: dict[int, float]) -> Accepted:
-    answer = Accepted(entry.stored)
-    if entry.increments:
-        answer.totals = {one.index: reached[one.series] for one in entry.increments}
-    return answer
+def _accepted(entry: Entry, reached: dict[int, float]) -> Accepted:
+    told = {one.index: reached[one.series] for one in entry.increments if one.series in reached}
+    return Accepted(entry.stored, totals=told)
+
+
+def _defer(fresh: Sequence[Entry]) -> tuple[Columns, dict[int, float]]:
+    if deferred.keep(fresh):
+        transaction.on_commit(add_up_deferred, robust=True)
+    return Columns.of((), (), ()), {}
+
+
+def add_up_deferred() -> None:
+    """Adds up the increments of transactions that are through."""
+    while entries := deferred.waiting():
+        outcomes = write_or_refuse(entries)
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            if isinstance(outcome, Refused) and outcome.status == 409 and entry.deferred:
+                deferred.take(entry.deferred)
+                logger.error("increments of a series that was deleted are dropped")
+        if len(entries) < deferred.AT_ONCE or not any(isinstance(o, Accepted) for o in outcomes):
+            return
 
 
 def _insert(
-    columns: Columns, events: list[StoredEvent], fresh: Sequence[log.Entry], nested: bool
+    columns: Columns, events: list[StoredEvent], fresh: Sequence[Entry], nested: bool
 ) -> None:
     now_ms = fresh[0].now_ms
     batch = Batch.objects.create(
@@ -143,10 +170,10 @@ def _insert(
         events=msgspec.json.encode(events) if events else None,
     )
     arrived_ns = min(entry.arrived_ns for entry in fresh)
-    log.ring(Committed(batch.pk, columns, tuple(events), arrived_ns), nested=nested)
+    batches.ring(Committed(batch.pk, columns, tuple(events), arrived_ns), nested=nested)
 
 
-def _store_events(fresh: Sequence[log.Entry]) -> list[StoredEvent]:
+def _store_events(fresh: Sequence[Entry]) -> list[StoredEvent]:
     rows = Event.objects.bulk_create(
         Event(
             time_ms=entry.now_ms if event.time is None else event.time,

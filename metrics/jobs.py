@@ -7,7 +7,7 @@ import logging
 
 from django.db import Error
 
-from metrics import log, stats
+from metrics import commit, log, stats
 from metrics.clock import now_ms
 from metrics.models import Receipt
 from metrics.threads import beside_loop
@@ -33,7 +33,9 @@ async def run(stop: asyncio.Event) -> None:
 
 
 def once(now: int) -> None:
-    """Forgets old Idempotency-Keys, and measures the log (a scan, so not every second)."""
+    """Adds up what a dying process left, forgets old Idempotency-Keys, and measures the log (a
+    scan, so not every second)."""
+    commit.add_up_deferred()
     Receipt.objects.filter(created_at_ms__lt=now - RECEIPT_MS).delete()
     Receipt.objects.filter(scope="local", created_at_ms__lt=now - OWN_RECEIPT_MS).delete()
     batches, size = log.size()

@@ -75,6 +75,19 @@ class Total(models.Model):
     time_ms = models.BigIntegerField()
 
 
+class Deferred(models.Model):
+    """Increments of somebody's transaction, added up right after it has committed.
+
+    Adding them up inside would lock their totals until that transaction ends.
+    """
+
+    created_at_ms = models.BigIntegerField()
+    increments = models.BinaryField(help_text="metrics.deferred packs it.")
+
+    class Meta:
+        verbose_name_plural = "deferred"
+
+
 class Source(models.Model):
     """Who may publish or read by token. Only a hash of the token is kept."""
 

@@ -23,7 +23,7 @@ from metrics.samples import Sample
 
 logger = logging.getLogger(__name__)
 
-GATHER_S = 0.02  # the first sample of a burst waits this long for company
+GATHER_S = 0.02  # at least this lies between two batches; after a pause nothing waits
 BATCH_SAMPLES = 5_000
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 RETRY_HURRIED_S = 0.1
@@ -31,6 +31,7 @@ ATTEMPTS = 100  # with the last pause that is eight minutes
 MAY_HELP = (409, 503, 507)
 REFUSALS = 100  # of one batch: then the rest of it is dropped
 EXIT_S = 5.0
+FORK_S = 2.0
 COMPLAIN_S = 10.0  # a full buffer is not logged more often than this
 
 Line = tuple[str, frozenset[tuple[str, str]]]
@@ -87,7 +88,25 @@ class Publisher:
 
     def __init__(self) -> None:
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        os.register_at_fork(
+            before=self._before_fork,
+            after_in_parent=self._after_fork_in_parent,
+            after_in_child=self._reset,
+        )
+
+    def _before_fork(self) -> None:
+        """Lets the thread finish what it does with the database.
+
+        A child would inherit SQLite's notes of locks that this process holds, and then wait for
+        them for ever; or a module that is half imported.
+        """
+        if self._at_work.acquire(timeout=FORK_S):
+            self._forking = threading.get_ident()
+
+    def _after_fork_in_parent(self) -> None:
+        if self._forking == threading.get_ident():
+            self._forking = 0
+            self._at_work.release()
 
     def _reset(self) -> None:
         self.dropped = 0
@@ -97,6 +116,8 @@ class Publisher:
         self._thread: threading.Thread | None = None
         self._leaving = threading.Event()
         self._complained_s = float("-inf")
+        self._at_work = threading.Lock()  # held while the thread uses the database
+        self._forking = 0  # the thread that holds it in order to fork
 
     def put(self, samples: list[Sample]) -> None:
         """Never waits for the database. What does not fit is counted in `dropped`."""
@@ -146,11 +167,13 @@ class Publisher:
             self.drop(waiting, "the process ended before they could be stored")
 
     def _run(self) -> None:
+        emptied_s = 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._buffer))
-            self._leaving.wait(GATHER_S)
+            self._leaving.wait(max(0.0, emptied_s + GATHER_S - time.monotonic()))
             self._empty()
+            emptied_s = time.monotonic()
 
     def _empty(self) -> None:
         """Stores, or drops, what waits now."""
@@ -161,7 +184,6 @@ class Publisher:
             samples = taken.samples()
             for start in range(0, len(samples), BATCH_SAMPLES):
                 self._store(samples[start : start + BATCH_SAMPLES])
-            connection.close_if_unusable_or_obsolete()
         finally:
             with self._changed:
                 self._storing -= len(taken)
@@ -186,21 +208,28 @@ class Publisher:
         key = uuid.uuid4().hex if keyed else None
         at_ms = now_ms()
         for attempt in range(ATTEMPTS):
-            try:
-                intake.accept(samples, now_ms=at_ms, key=key)
-                return None
-            except Refused as refused:
-                last = refused
-            except Exception as error:
-                logger.exception("a batch cannot be published")
-                return Refused(500, "", f"{type(error).__name__}: {error}")
-            if last.status not in MAY_HELP:
-                return last
-            connection.close_if_unusable_or_obsolete()
+            refused = self._accept(samples, at_ms, key)
+            if refused is None or refused.status not in MAY_HELP:
+                return refused
             # Wakes at once when the process ends, and hurries then.
             if self._leaving.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)]):
                 time.sleep(RETRY_HURRIED_S)
-        return last
+        return refused
+
+    def _accept(self, samples: list[Sample], at_ms: int, key: str | None) -> Refused | None:
+        with self._at_work:
+            try:
+                intake.accept(samples, now_ms=at_ms, key=key)
+            except Refused as refused:
+                return refused
+            except Exception as error:
+                logger.exception("a batch cannot be published")
+                return Refused(500, "", f"{type(error).__name__}: {error}")
+            finally:
+                connection.close_if_unusable_or_obsolete()
+                if connection.vendor == "sqlite":
+                    connection.close()  # see _before_fork()
+        return None
 
 
 def _without_the_refused(samples: list[Sample], refused: Refused, refusals: int) -> list[Sample]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metrics import log
+from metrics.entry import Entry
 from metrics.models import Receipt
 from metrics.refused import Refused
 from metrics.samples import Accepted
@@ -13,13 +13,13 @@ from metrics.samples import Accepted
 class Book:
     """The receipts of the keys that these requests came with."""
 
-    def __init__(self, entries: Sequence[log.Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry]) -> None:
         keys = {entry.receipt.key for entry in entries if entry.receipt}
         rows = Receipt.objects.filter(key__in=keys) if keys else ()
         self._known = {(row.scope, row.key): (bytes(row.body_hash), row.stored) for row in rows}
         self._new: list[Receipt] = []
 
-    def answer(self, entry: log.Entry) -> Accepted | Refused | None:
+    def answer(self, entry: Entry) -> Accepted | Refused | None:
         """What a request is told whose key was used before; None: it is fresh."""
         receipt = entry.receipt
         before = self._known.get((receipt.scope, receipt.key)) if receipt else None
@@ -32,7 +32,7 @@ class Book:
             )
         return Accepted(stored, replayed=True)
 
-    def add(self, entry: log.Entry) -> None:
+    def add(self, entry: Entry) -> None:
         """This one is stored: from now on it is known."""
         receipt = entry.receipt
         if receipt is None:

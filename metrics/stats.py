@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
 from collections import deque
@@ -132,6 +133,14 @@ class Stats:
 
 
 _process = Stats()
+
+
+def _after_fork() -> None:
+    """Another thread may have held the lock while this process was forked."""
+    _process._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 inc = _process.inc
 set = _process.set

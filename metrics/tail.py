@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-import msgspec
 from django.db import Error, connection
 
 from metrics import log
-from metrics.bell import Committed, StoredEvent
-from metrics.columns import Columns
+from metrics.bell import Committed
 from metrics.gaps import Gaps
 from metrics.models import Batch
 
 logger = logging.getLogger(__name__)
 
 LOOK_BATCHES = 500  # one look delivers so many at most: bounds the memory after a long break
-LOAD_BATCHES = 50
 BACK_IDS = 1000  # so far back an older transaction may still be open when the tail begins
 
 
@@ -40,6 +37,7 @@ class Tail(threading.Thread):
         self._own: set[int] = set()
         self._gaps = Gaps()
         self._after = log.newest_id()
+        self._version = -1  # SQLite's data_version at the last look
         self._note_open_transactions(time.monotonic())
 
     def _note_open_transactions(self, now_s: float) -> None:
@@ -65,12 +63,11 @@ class Tail(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        failing = False
+        failing = more = False
         try:
             while not self._ended:
-                more = False
                 try:
-                    more = self.look(time.monotonic())
+                    more = (more or self._may_be_new()) and self.look(time.monotonic())
                     failing = False
                 except Exception as error:
                     if not failing:
@@ -80,13 +77,24 @@ class Tail(threading.Thread):
                             error,
                             exc_info=None if known else error,
                         )
-                    failing = True
+                    failing, more = True, False
+                    self._version = -1
                     connection.close_if_unusable_or_obsolete()
                 if not more:
                     self._wake.wait(self._interval_s)
                     self._wake.clear()
         finally:
             connection.close()
+
+    def _may_be_new(self) -> bool:
+        """SQLite tells for a few microseconds whether anybody else has written since the last
+        time: most looks then need no query."""
+        if connection.vendor != "sqlite":
+            return True
+        connection.ensure_connection()
+        version = connection.connection.execute("PRAGMA data_version").fetchone()[0]
+        changed, self._version = version != self._version, version
+        return bool(changed)
 
     def look(self, now_s: float) -> bool:
         """Delivers what is new since the last look; `now_s` is a monotonic time.
@@ -99,7 +107,7 @@ class Tail(threading.Thread):
         newest = ids[-1] if ids else self._after
         with self._own_lock:
             own = set(self._own)
-        for committed in load(found - own):
+        for committed in log.load(found - own):
             self._deliver(committed)
         self._gaps.note(self._after, newest, found | own, now_s)
         self._gaps.close(found | own)
@@ -116,21 +124,3 @@ class Tail(threading.Thread):
             rows = Batch.objects.filter(id__in=missing[start : start + LOOK_BATCHES])
             late += rows.values_list("id", flat=True)
         return late
-
-
-def load(ids: Iterable[int]) -> Iterable[Committed]:
-    """The batches with these ids, oldest first, a few in memory at a time.
-
-    One that cannot be read is logged and left out: those behind it must not wait for ever.
-    """
-    wanted = sorted(ids)
-    for start in range(0, len(wanted), LOAD_BATCHES):
-        rows = Batch.objects.filter(id__in=wanted[start : start + LOAD_BATCHES]).order_by("id")
-        for id, data, events in rows.values_list("id", "data", "events"):
-            try:
-                stored = msgspec.json.decode(events, type=tuple[StoredEvent, ...]) if events else ()
-                columns = Columns.unpack(data)
-            except (ValueError, msgspec.MsgspecError) as error:
-                logger.error("batch %d of the log cannot be read: %s", id, error)
-                continue
-            yield Committed(id, columns, stored)

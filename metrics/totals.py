@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from metrics import log
 from metrics.columns import Columns
+from metrics.entry import Entry
 from metrics.models import Total
 
 ROWS_PER_QUERY = 1000  # SQLite bounds a query's parameters
@@ -24,7 +24,7 @@ RETURNING series_id, value, time_ms
 """
 
 
-def advance(entries: Sequence[log.Entry]) -> tuple[Columns, dict[int, float]]:
+def advance(entries: Sequence[Entry]) -> tuple[Columns, dict[int, float]]:
     """Adds up the increments; the new readings, and the total by series.
 
     The rows stay locked until the transaction ends: concurrent increments all count, and a reader

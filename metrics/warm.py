@@ -11,6 +11,7 @@ from metrics.columns import Columns
 from metrics.intake import FUTURE_MS
 from metrics.models import Event
 
+SHORTEST_MS = 1000
 SAMPLES = 5_000_000  # about a second of reading; a head may grow larger as it lives
 
 
@@ -27,7 +28,8 @@ def read_recent(since_ms: int, most_samples: int) -> RecentPast:
     catalog.load()
     catalog.load_metrics()
     now = now_ms()
-    while log.count(since_ms, now + FUTURE_MS) > min(SAMPLES, most_samples):
+    most = min(SAMPLES, most_samples)
+    while since_ms < now - SHORTEST_MS and log.count(since_ms, now + FUTURE_MS) > most:
         since_ms = now - (now - since_ms) // 2
     return RecentPast(since_ms, reader.read_all(since_ms, now + FUTURE_MS))
 

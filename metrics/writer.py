@@ -14,7 +14,7 @@ import threading
 from django.db import connection
 
 from metrics import commit
-from metrics.log import Entry
+from metrics.entry import Entry
 from metrics.refused import Refused
 
 logger = logging.getLogger(__name__)

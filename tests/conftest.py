@@ -24,6 +24,7 @@ from tests.support.product import Product
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
+    from metrics.publisher import Publisher
     from tests.support.postgres import Postgres
     from tests.support.traffic import Traffic
     from tests.support.valkey import Valkey
@@ -161,6 +162,18 @@ def store(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[st
     with django_db_blocker.unblock(), default_database(url):
         yield url
         call_command("flush", verbosity=0, interactive=False)
+
+
+@pytest.fixture
+def publisher(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    """The background of `publish`, of this test alone."""
+    from metrics import publish
+    from metrics.publisher import Publisher
+
+    one = Publisher()
+    monkeypatch.setattr(publish, "_publisher", one)
+    yield one
+    assert one.flush(10)
 
 
 @pytest.fixture(autouse=True)

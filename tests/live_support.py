@@ -105,10 +105,11 @@ class LiveClient:
 
     async def get(self, kind: type[Kind], id: int | None = None) -> Kind:
         """The next frame of this kind (and id); what comes before it is dropped."""
-        while True:
-            frame = await self.hear()
-            if isinstance(frame, kind) and id in (None, getattr(frame, "id", None)):
-                return frame
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                frame = await self.hear()
+                if isinstance(frame, kind) and id in (None, getattr(frame, "id", None)):
+                    return frame
 
     async def hello(self, token: str) -> protocol.Welcome:
         await self.say(protocol.Hello(token))
@@ -126,20 +127,22 @@ class LiveClient:
     ) -> protocol.ServerMessage:
         """Takes frames until all these values have been seen; the last frame."""
         missing = set(wanted)
-        while True:
-            frame = await self.hear()
-            if getattr(frame, "id", None) == id:
-                assert not isinstance(frame, protocol.Error), frame.message
-                shown.take(frame)
-                missing -= {value for row in shown.values for value in row.values()}
-                if not missing:
-                    return frame
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                frame = await self.hear()
+                if getattr(frame, "id", None) == id:
+                    assert not isinstance(frame, protocol.Error), frame.message
+                    shown.take(frame)
+                    missing -= {value for row in shown.values for value in row.values()}
+                    if not missing:
+                        return frame
 
     async def goodbye(self) -> tuple[int, str]:
         """Code and reason with which the server closes the socket."""
         try:
-            while True:
-                await self.hear()
+            async with asyncio.timeout(DEADLINE_S):
+                while True:
+                    await self.hear()
         except ConnectionClosed as closed:
             assert closed.rcvd is not None, "closed without a code"
             return closed.rcvd.code, closed.rcvd.reason

@@ -25,26 +25,26 @@ SETTLING_ROUNDS = 20
 
 
 class HeldThreads(Executor):
-    """Threads whose work is done when the test says so."""
+    """Threads whose work is done, and afterwards handed over, when the test says so."""
 
     def __init__(self) -> None:
-        self._work: list[tuple[Future[Any], Callable[[], Any]]] = []
+        self._waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+        self._done: list[tuple[Future[Any], Any]] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        self._work.append((future, lambda: fn(*args, **kwargs)))
+        self._waiting.append((future, lambda: fn(*args, **kwargs)))
         return future
 
     def work(self) -> None:
-        """Does what waits."""
-        waiting, self._work = self._work, []
+        """Hands over what was done at the last call, and does what waits."""
+        done, self._done = self._done, []
+        for future, result in done:
+            future.set_result(result)
+        waiting, self._waiting = self._waiting, []
         for future, work in waiting:
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(work())
-            except Exception as error:
-                future.set_exception(error)
+            if future.set_running_or_notify_cancel():
+                self._done.append((future, work()))
 
 
 class Watcher:
@@ -153,6 +153,7 @@ class World:
                 watcher.read()
             await self.run()
             self.threads.work()
+            self.threads.work()
             await self.run()
             if not self.query.needs_flush(self.now_ms) and all(
                 watcher.is_settled() for watcher in self.watchers
@@ -165,9 +166,7 @@ class World:
         return table(self.evaluation(start_ms, self.query.newest_ms))
 
     def evaluation(self, start_ms: int, end_ms: int) -> Matrix:
-        return evaluate(
-            self.expression, self.stored(), start_ms, end_ms, self.step_ms, LOOKBACK_MS
-        )
+        return evaluate(self.expression, self.stored(), start_ms, end_ms, self.step_ms, LOOKBACK_MS)
 
     def check(self) -> None:
         """Everybody who is there shows exactly what a fresh evaluation shows."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.apps import apps
@@ -12,7 +11,6 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import Model
 from django.test import Client
-from django.urls import reverse
 
 from dashboard.models import Dashboard, Panel, SigninLink
 from metrics import access, catalog, intake
@@ -20,6 +18,7 @@ from metrics.access import AccessDenied
 from metrics.clock import now_ms
 from metrics.models import Batch, Event, Metric, Receipt, Series, Source, Total
 from metrics.samples import EventSample, Sample
+from tests.admin_support import as_staff, text, url
 
 pytestmark = pytest.mark.django_db
 
@@ -40,8 +39,7 @@ def nothing_remembered(db: None) -> Iterator[None]:
 
 @pytest.fixture
 def staff(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("root"))
-    return client
+    return as_staff(client)
 
 
 @pytest.fixture
@@ -56,18 +54,6 @@ def orders() -> Series:
         now_ms=at_ms,
     )
     return Series.objects.get(labels__region="eu")
-
-
-def url(model: type[Model], page: str, *args: object) -> str:
-    return reverse(
-        f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args or None
-    )
-
-
-def text(response: Any) -> str:
-    assert response.status_code == 200, response
-    content: str = response.content.decode()
-    return content
 
 
 @pytest.mark.parametrize("model", KEPT_OUT)
@@ -233,57 +219,6 @@ def test_a_token_keeps_its_secret_and_its_scope(staff: Client) -> None:
     found = access.source_for(f"Bearer {plain}", "publish", now_ms())
     assert found.name == "the shop"
     assert found.expires_at is not None and found.expires_at.year == 2036
-
-
-# Dashboards
-
-
-def dashboard_form(**panel: object) -> dict[str, object]:
-    """A new dashboard with one panel, as the form sends it."""
-    fields: dict[str, object] = {
-        "position": 0, "title": "Orders", "kind": "line", "expr": "up", "legend": "", "unit": "",
-        "width": 6, "height": 3, "min": "", "max": "", "decimals": "", **panel,
-    }  # fmt: skip
-    return {
-        "title": "Shop", "slug": "shop", "description": "", "position": 1,
-        "panels-TOTAL_FORMS": 1, "panels-INITIAL_FORMS": 0,
-        **{f"panels-0-{name}": value for name, value in fields.items()},
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("panel", "reason"),
-    [
-        ({"expr": "rate(orders_total)"}, "rate"),
-        ({"expr": "a + b"}, "+"),
-        ({"expr": "sum("}, "errorlist"),
-        ({"expr": ""}, "Expected an expression"),
-        ({"min": 5, "max": 5}, "Expected more than the minimum"),
-        ({"width": 13}, "less than or equal to 12"),
-    ],
-)
-def test_a_panel_that_cannot_be_drawn_is_refused(
-    staff: Client, panel: dict[str, object], reason: str
-) -> None:
-    content = text(staff.post(url(Dashboard, "add"), dashboard_form(**panel)))
-    assert "errorlist" in content
-    assert reason in content
-    assert not Dashboard.objects.filter(slug="shop").exists()
-
-
-def test_a_dashboard_is_made_with_its_panels(staff: Client) -> None:
-    form = dashboard_form(expr=" sum by(region)( rate(orders_total[1m] ) )", unit="per_second")
-    response = staff.post(url(Dashboard, "add"), form)
-    assert response.status_code == 302, text(response)
-    panel = Panel.objects.get(dashboard__slug="shop")
-    assert panel.expr == "sum by (region) (rate(orders_total[1m]))"
-    assert "Orders" in text(staff.get("/d/shop/"))
-
-
-def test_an_event_list_needs_no_expression(staff: Client) -> None:
-    response = staff.post(url(Dashboard, "add"), dashboard_form(kind="events", expr=""))
-    assert response.status_code == 302
-    assert Panel.objects.get(dashboard__slug="shop").kind == "events"
 
 
 # The strict content security policy

@@ -27,7 +27,7 @@ BAD_SAMPLES = [
     (Sample("orders", math.inf), "value", "inf: expected a finite number"),
     (Sample("orders", -math.inf, kind="counter"), "value", "-inf: expected"),
     (Sample("orders_total", -1.0, kind="increment"), "value", "-1: a counter only grows"),
-    (Sample("orders_total", 2e300, kind="increment"), "value", "increment of at most 1e+300"),
+    (Sample("orders_total", 2e300, kind="increment"), "value", "increment of at most 1e.300"),
     (Sample("orders", 1.0, time=NOW_MS // 1000), "time", "milliseconds .* looks like seconds"),
     (Sample("orders", 1.0, time=0), "time", "0: expected milliseconds since 1970, not before"),
     (Sample("orders", 1.0, time=-(2**63)), "time", "expected milliseconds"),
@@ -210,9 +210,9 @@ def test_increments_of_many_processes_all_count_and_rate_sees_no_reset(store: st
     readings = stored("orders_total")
     assert is_a_running_total(readings, 120)
     assert Total.objects.get(series__metric__name="orders_total").value == 120
-    first, *_, last = readings
-    increase = evaluate(parse("increase(orders_total[1h])"), Stored(), last + 1, last + 1, 1000)
-    assert 0 < increase.values[0, 0] <= 240 or last - first < 1
+    end_ms = max(readings) + 1
+    increase = evaluate(parse("increase(orders_total[1h])"), Stored(), end_ms, end_ms, 1000)
+    assert 0 < increase.values[0, 0] < 2 * 120
 
 
 # -- retries ---------------------------------------------------------------------------------------

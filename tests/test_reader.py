@@ -97,14 +97,22 @@ def test_the_newest_value_comes_from_the_log_or_from_the_head() -> None:
 
 def test_a_starting_process_reads_less_when_there_is_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm, "now_ms", lambda: NOW_MS)
-    for at_ms in range(-1600, 0, 16):
+    for at_ms in range(-160_000, 0, 1600):
         accept(at(at_ms, 1))
-    everything = warm.read_recent(NOW_MS - 1600, 1000)
-    assert (everything.since_ms, len(everything.columns)) == (NOW_MS - 1600, 99)
-    part = warm.read_recent(NOW_MS - 1600, 30)
-    assert NOW_MS - 1600 < part.since_ms < NOW_MS
+    everything = warm.read_recent(NOW_MS - 160_000, 1000)
+    assert (everything.since_ms, len(everything.columns)) == (NOW_MS - 160_000, 99)
+    part = warm.read_recent(NOW_MS - 160_000, 30)
+    assert NOW_MS - 160_000 < part.since_ms < NOW_MS
     assert 0 < len(part.columns) <= 30
     assert part.columns.times.min() > part.since_ms
+
+
+def test_a_starting_process_is_not_held_up_by_samples_of_the_future(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(warm, "now_ms", lambda: NOW_MS)
+    accept(*(at(at_ms, 1) for at_ms in range(1, 50)))
+    assert len(warm.read_recent(NOW_MS - 1600, 10).columns) == 49
 
 
 ROWS = st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(0, 9))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dashboard.body_limit import BodyLimit
+from dashboard.headers import HEADERS
 from dashboard.http_protocol import HttpConnection
 from tests.socket_support import App, Message, Receive, Running, Send, answer, serving
 from tests.support.waiting import aeventually
@@ -42,7 +43,7 @@ async def test_half_a_request_is_answered_408_after_the_header_timeout(half: byt
 async def test_a_request_that_trickles_in_does_not_extend_its_time() -> None:
     async with serving(App(), http_class=Impatient) as running, await running.dial() as peer:
         await peer.send(b"GET / HTTP/1.1\r\n")
-        (connection,) = running.connections
+        (connection,) = await aeventually(lambda: running.connections)
         timer = connection._request_timer
         await peer.send(b"Host: x\r\n")
         await aeventually(lambda: connection._header_bytes > 20)
@@ -214,6 +215,23 @@ async def test_a_body_that_announces_too_much_is_refused_before_the_app_runs() -
             )
         )
     assert app.read_bytes == 0
+
+
+async def test_the_413_has_the_security_headers() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: site.example\r\n"
+    announced = head + b"Content-Length: 100001\r\n\r\n"
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK + CHUNK
+    async with serving(limited(Counting())) as running:
+        for request in (announced, chunked):
+            answered = await exchange(running, request)
+            assert_413(answered)
+            lines = answered.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+            found = dict(line.split(": ", 1) for line in lines)
+            for name, value in HEADERS.items():
+                if name != "Cache-Control":
+                    assert found[name.lower()] == value
+            assert found["cache-control"] == "no-store"
+            assert "connect-src 'self' ws://site.example;" in found["content-security-policy"]
 
 
 async def test_a_chunked_body_is_refused_as_soon_as_it_is_too_large() -> None:

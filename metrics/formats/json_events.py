@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
+from metrics.formats.json_fields import (
+    labels_field,
+    text_field,
+    time_field,
+)
 from metrics.formats.json_walk import (
     MAX_BODY_BYTES,
     Field,
     Shape,
     check_body,
     check_size,
-    labels_field,
-    text_field,
-    time_field,
     too_many,
 )
 from metrics.refused import Refused

@@ -11,18 +11,20 @@ from typing import Annotated, cast, get_args
 
 import msgspec
 
-from metrics.formats.json_walk import (
+from metrics.formats.json_fields import (
     INT64_MAX,
-    MAX_BODY_BYTES,
-    Field,
-    Shape,
-    check_body,
-    check_size,
     choice_field,
     labels_field,
     number_field,
     text_field,
     time_field,
+)
+from metrics.formats.json_walk import (
+    MAX_BODY_BYTES,
+    Field,
+    Shape,
+    check_body,
+    check_size,
     too_many,
 )
 from metrics.refused import Refused

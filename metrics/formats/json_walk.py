@@ -8,23 +8,19 @@ but in bounded memory: the answer then names the item, what was wrong and what w
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from metrics.names import shown, unclean
+from metrics.formats.json_fields import Check
+from metrics.formats.json_values import Pairs, kind_of, new_decoder, place_of
+from metrics.names import shown
 from metrics.refused import Refused
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_ITEM_CHARACTERS = 128 * 1024
-INT64_MAX = 2**63 - 1
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_MAX_DIGITS = 400  # more than any finite float has before its point
-
-Check = Callable[[str, object], None]
 
 
 @dataclass(frozen=True)
@@ -48,17 +44,6 @@ class Shape:
     def names(self) -> str:
         """The field names, for a sentence."""
         return ", ".join(self.fields)
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object as it was written: in order, doubled keys included."""
-
-
-@dataclass(frozen=True)
-class _Token:
-    """A number Python reads but that is not one here: NaN, Infinity, thousands of digits."""
-
-    text: str
 
 
 def check_size(body: bytes, most_bytes: int) -> None:
@@ -90,9 +75,7 @@ class _Walk:
         self.text = text
         self.shape = shape
         self.position = 0
-        self.decoder = json.JSONDecoder(
-            object_pairs_hook=_Pairs, parse_constant=_Token, parse_int=_integer
-        )
+        self.decoder = new_decoder()
 
     def envelope(self) -> None:
         name = self.shape.envelope
@@ -113,7 +96,7 @@ class _Walk:
             if not isinstance(key, str):
                 self._malformed("body", f"expected a key, got {kind_of(key)}")
             if key != name:
-                raise Refused(400, _place("", key), f"unknown field; {expected}")
+                raise Refused(400, place_of("", key), f"unknown field; {expected}")
             if seen:
                 raise Refused(400, name, "given twice: expected it once")
             seen = True
@@ -143,23 +126,23 @@ class _Walk:
         self.position += 1
 
     def _item(self, place: str, item: object) -> None:
-        if not isinstance(item, _Pairs):
+        if not isinstance(item, Pairs):
             raise Refused(400, place, f"expected an object, got {kind_of(item)}")
         seen: set[str] = set()
         for key, value in item:
             field = self.shape.fields.get(key)
             if field is None:
                 raise Refused(
-                    400, _place(place, key), f"unknown field; expected {self.shape.names}"
+                    400, place_of(place, key), f"unknown field; expected {self.shape.names}"
                 )
             if key in seen:
-                raise Refused(400, _place(place, key), "given twice: expected it once")
+                raise Refused(400, place_of(place, key), "given twice: expected it once")
             seen.add(key)
-            field.check(_place(place, key), value)
+            field.check(place_of(place, key), value)
         for key, field in self.shape.fields.items():
             if field.required and key not in seen:
                 raise Refused(
-                    400, _place(place, key), f"missing: every {self.shape.noun} needs one"
+                    400, place_of(place, key), f"missing: every {self.shape.noun} needs one"
                 )
 
     def _peek(self) -> str:
@@ -210,109 +193,3 @@ def too_many(shape: Shape) -> Refused:
         shape.envelope,
         f"more than {shape.max_items:,} {shape.envelope} in one request: send several requests",
     )
-
-
-def text_field(*, empty: bool = True, lines: bool = False) -> Check:
-    """A check for strings that can be stored and shown; `lines` allows line breaks."""
-
-    def check(place: str, value: object) -> None:
-        text = _string(place, value)
-        if not text and not empty:
-            raise Refused(400, place, "empty: expected some text")
-        reason = unclean(text, lines=lines)
-        if reason:
-            raise Refused(400, place, reason)
-
-    return check
-
-
-def choice_field(*choices: str) -> Check:
-    """A check for one of a few words."""
-
-    def check(place: str, value: object) -> None:
-        text = _string(place, value)
-        if text not in choices:
-            raise Refused(400, place, f"expected {_either(choices)}, got {shown(text)}")
-
-    return check
-
-
-def number_field(place: str, value: object) -> None:
-    """A check for a finite number."""
-    if isinstance(value, _Token):
-        raise Refused(400, place, f"{value.text} cannot be stored: expected a finite number")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refused(400, place, f"expected a number, got {kind_of(value)}")
-    try:
-        finite = math.isfinite(float(value))
-    except OverflowError:
-        finite = False
-    if not finite:
-        raise Refused(400, place, "too large for a 64-bit float: expected a number below 1.8e308")
-
-
-def time_field(place: str, value: object) -> None:
-    """A check for milliseconds since 1970 (whether the moment is plausible, intake knows)."""
-    expected = "expected whole milliseconds since 1970"
-    if value is None:
-        return
-    if isinstance(value, _Token):
-        raise Refused(400, place, f"{value.text}: {expected}")
-    if isinstance(value, float):
-        raise Refused(400, place, f"{expected}, got a number with a fraction or an exponent")
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Refused(400, place, f"{expected}, got {kind_of(value)}")
-    if not -INT64_MAX - 1 <= value <= INT64_MAX:
-        raise Refused(400, place, f"beyond 64 bits: {expected}")
-
-
-def labels_field(place: str, value: object) -> None:
-    """A check for an object of strings, each name given once."""
-    if not isinstance(value, _Pairs):
-        raise Refused(400, place, f"expected an object of strings, got {kind_of(value)}")
-    seen: set[str] = set()
-    for name, text in value:
-        inner = _place(place, name)
-        if name in seen:
-            raise Refused(400, inner, "given twice: expected each label once")
-        seen.add(name)
-        reason = unclean(_string(inner, text)) or unclean(name)
-        if reason:
-            raise Refused(400, inner, reason)
-
-
-def kind_of(value: object) -> str:
-    """What a JSON value is, for a sentence."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return "a string"
-    if isinstance(value, _Pairs):
-        return "an object"
-    if isinstance(value, list):
-        return "an array"
-    return value.text if isinstance(value, _Token) else "a number"
-
-
-def _string(place: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise Refused(400, place, f"expected a string, got {kind_of(value)}")
-    return value
-
-
-def _place(parent: str, key: str) -> str:
-    """`parent.key`, or `parent["odd key"]` when the key is no plain word."""
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", key, re.ASCII):
-        return f"{parent}.{key}" if parent else key
-    return f"{parent}[{shown(key)}]"
-
-
-def _either(choices: tuple[str, ...]) -> str:
-    return f"{', '.join(choices[:-1])} or {choices[-1]}"
-
-
-def _integer(digits: str) -> int | _Token:
-    """int() of a bounded number of digits: converting many takes quadratic time."""
-    return int(digits) if len(digits) <= _MAX_DIGITS else _Token(f"{digits[:20]}...")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 from django.db import connections
 
 from dashboard.environment import postgresql
@@ -34,6 +36,23 @@ def default_database(url: str) -> Iterator[None]:
         connections.settings["default"] = before
 
 
+@contextmanager
+def log_held(url: str) -> Iterator[None]:
+    """Nobody else can write to the log meanwhile."""
+    if url.startswith("sqlite"):
+        path = url.removeprefix("sqlite://")
+        holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        holder.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            holder.close()
+        return
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE metrics_batch IN EXCLUSIVE MODE")
+        yield
+
+
 class Program:
     """Python code in a process of its own, on the database with this URL.
 
@@ -41,6 +60,7 @@ class Program:
     """
 
     def __init__(self, url: str, code: str, *arguments: object, **variables: str) -> None:
+        self.errors = ""  # what it logged, once it has ended
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -62,13 +82,17 @@ class Program:
 
     def started(self) -> Program:
         """Waits until it can begin."""
-        assert self._process.stdout is not None
-        if self._process.stdout.readline() != "ready\n":
+        if self.line() != "ready\n":
             self.finish()
         return self
 
+    def line(self) -> str:
+        """The next line that it prints."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
     def go(self) -> Program:
-        """Lets it begin."""
+        """Lets it begin, or go on from where it waits for input."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -76,8 +100,8 @@ class Program:
 
     def finish(self, status: int = 0) -> str:
         """Waits for its end; what it printed."""
-        out, error = self._process.communicate(timeout=PROGRAM_S)
-        assert self._process.returncode == status, f"{self._process.returncode}: {error}"
+        out, self.errors = self._process.communicate(timeout=PROGRAM_S)
+        assert self._process.returncode == status, f"{self._process.returncode}: {self.errors}"
         return out
 
 

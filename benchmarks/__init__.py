@@ -1,0 +1,1 @@
+"""What Pulseboard is fast enough for: measured, kept, never asserted. See docs/benchmarks.md."""

@@ -1,0 +1,124 @@
+"""The benchmarks run, say what they measured and leave nothing behind; how fast is not asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from benchmarks import results, run
+from benchmarks.report import Report
+from benchmarks.scale import TINY
+from benchmarks.sockets import Fleet, Greeting, Socket
+
+
+class Wire:
+    """A transport that only remembers."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def abort(self) -> None:
+        pass
+
+
+def text_frame(payload: str) -> bytes:
+    data = payload.encode()
+    length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2, "big")
+    return b"\x81" + length + data
+
+
+def update(value: float) -> bytes:
+    row = ",".join(["1.5"] * 50 + [str(value)])  # longer than a short frame
+    return text_frame(f'{{"type":"update","id":1,"times":[1,2],"values":[[{row}],[7]]}}')
+
+
+async def open_socket(**options: Any) -> tuple[Socket, Wire]:
+    socket, wire = Socket(1, Greeting([{"type": "hello"}], 1), **options), Wire()
+    socket.connection_made(wire)  # type: ignore[arg-type]
+    socket.data_received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + text_frame('{"type":"welc'))
+    return socket, wire
+
+
+async def test_a_refused_handshake_is_said_and_not_waited_for() -> None:
+    socket = Socket(1, Greeting([], 1))
+    socket.connection_made(Wire())  # type: ignore[arg-type]
+    socket.data_received(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+    with pytest.raises(ConnectionError, match="403"):
+        await socket.ready
+
+
+async def test_a_socket_that_the_server_closes_is_an_error() -> None:
+    socket, _ = await open_socket()
+    socket.data_received(b"\x88\x04\x0f\xa1no")
+    with pytest.raises(ConnectionError, match="no"):
+        await socket.ready
+
+
+async def test_frames_are_counted_however_they_are_cut() -> None:
+    socket, _ = await open_socket()
+    socket.tracking = True
+    for byte in update(10.0) + update(20.0):
+        socket.data_received(bytes([byte]))
+    socket.data_received(update(30.0) + update(30.0))
+    assert socket.frames == 5  # with the one of the greeting
+    assert socket.values == [10.0, 20.0, 30.0]
+
+
+async def test_a_ping_is_answered() -> None:
+    socket, wire = await open_socket()
+    before = len(wire.written)
+    socket.data_received(b"\x89\x02hi")
+    assert wire.written[before:] == b"\x8a\x82\0\0\0\0hi"
+
+
+async def test_a_value_that_was_replaced_counts_until_the_newer_one_came() -> None:
+    socket, _ = await open_socket()
+    socket.values, socket.arrivals_ms = [100.0, 300.0], [105.0, 340.0]
+    fleet = Fleet(1)
+    fleet.sockets = [socket]
+    latencies_ms, superseded, lost = fleet.latencies_ms([100.0, 200.0, 300.0, 400.0])
+    assert latencies_ms == [5.0, 140.0, 40.0]
+    assert (superseded, lost) == (1, 1)
+
+
+@pytest.mark.slow
+def test_a_benchmark_measures_real_servers_and_stops_them() -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    found = run.measure("fanout", TINY, quiet=True).as_json()
+    assert found["figures"]
+    assert all(figure["min"] >= 0 for figure in found["figures"]), found["figures"]
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+def test_the_page_shows_the_newest_full_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(results, "PAGE", tmp_path / "page.md")
+    results.PAGE.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    with pytest.raises(SystemExit, match="no full result"):
+        results.refresh_page()
+    for date, scale, value in (("2026-01-02", "full", 2), ("2026-01-03", "quick", 3)):
+        report = Report("start", "Start", quiet=True)
+        report.add("to the link", "s", value)
+        results.keep(result(date, scale, report), None)
+    results.refresh_page()
+    page = results.PAGE.read_text()
+    assert "| to the link | 2 | 2 | 2 | s |" in page
+    assert "old" not in page
+    assert page.startswith("before\n") and page.endswith("\nafter\n")
+
+
+def result(date: str, scale: str, report: Report) -> dict[str, Any]:
+    described = ("cores", "cpu", "memory_gib", "system", "python", "sqlite")
+    machine: dict[str, Any] = dict.fromkeys(described, "x")
+    machine |= {"disk_sync_us": 150.0, "versions": {}}
+    content = {"date": date, "commit": "abc1234", "scale": scale, "machine": machine}
+    return {**content, "others_busy_percent": 1.0, "benchmarks": {"start": report.as_json()}}
