@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from channels.layers import get_channel_layer
 from django import db
 from django.conf import settings
 
-from dashboard import layers, protocol
+from dashboard import protocol
 from dashboard.arrivals import Arrivals
 from dashboard.feeds import EVENTS_KEPT, EventsFeed, MetricsFeed
+from dashboard.group import Group
 from dashboard.members import Members
 from dashboard.protocol import Close
 from dashboard.queries import Queries
@@ -39,8 +39,6 @@ PULSE_S = 0.25  # how often steps that pass without samples are looked for
 SECOND_S = 1.0
 EXPIRE_S = 10.0
 METRICS_S = 0.1  # at least this lies between two frames of the list of metrics
-GROUP_RENEW_S = 3600.0  # a layer forgets its members after a day (group_expiry)
-GROUP_RETRY_S = (2.0, 30.0)
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
 
@@ -68,6 +66,7 @@ class Hub:
         self._stop_listening: Callable[[], None] = lambda: None
         self._tail: Tail | None = None
         self._arrivals = Arrivals()
+        self._group = Group(self._look_at_log)
         self._held: list[Committed] | None = []  # what came before the past was read
         self._metrics_timer: asyncio.TimerHandle | None = None
         span_ms = settings.HEAD_SECONDS * 1000
@@ -111,7 +110,8 @@ class Hub:
         self._run(self._every(SECOND_S, self._check_rights))
         self._run(self._every(protocol.HEARTBEAT_MS / 1000, self._heartbeat))
         self._run(self._every(EXPIRE_S, self._expire))
-        self._run(self._follow_group())
+        self._run(self._group.follow())
+        self._run(self._group.send())
 
     async def stop(self) -> None:
         """Ends the hub's threads and tasks; connections are the server's to close."""
@@ -151,6 +151,12 @@ class Hub:
         if self._tail is not None:
             self._tail.saw(committed.id)
         self._hand_over(committed)
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._group.ring)
+
+    def _look_at_log(self) -> None:
+        if self._tail is not None:
+            self._tail.wake()
 
     def _hand_over(self, committed: Committed) -> None:
         # A loop that has just closed needs no news.
@@ -233,30 +239,6 @@ class Hub:
         if self.metrics.watchers:
             self.metrics.changed(await beside_loop(catalog.load_metrics))
             self._flush_metrics_soon()
-
-    # -- the channel group ---------------------------------------------------------------------
-
-    async def _follow_group(self) -> None:
-        """The process's one member of the channel group: a ring there means "look at the log"."""
-        layer: Any = get_channel_layer()
-        wait_s, most_s = GROUP_RETRY_S
-        while True:
-            try:
-                channel = await layer.new_channel("pulseboard")
-                await layer.group_add(layers.BELL_GROUP, channel)
-                wait_s = GROUP_RETRY_S[0]
-                renew_at_s = time.monotonic() + GROUP_RENEW_S
-                while time.monotonic() < renew_at_s:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(layer.receive(channel), GROUP_RENEW_S)
-                    if self._tail is not None:
-                        self._tail.wake()
-                await layer.group_discard(layers.BELL_GROUP, channel)
-            except Exception as error:
-                # The tail finds everything without the layer, a little later.
-                logger.warning("the channel layer does not answer (%s): trying again", error)
-                await asyncio.sleep(wait_s)
-                wait_s = min(most_s, 2 * wait_s)
 
     # -- the end -------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from metrics.query import Expression, Matrix, Source, evaluate
 
 HEAD_MARGIN_MS = 120_000  # the head moves on while older steps are being read
 MOST_VALUES = 1_000_000  # in a snapshot: some 10 MB
+LOOP_VALUES = 50_000  # evaluated on the event loop, in some 10 ms
 SMALL_VALUES = 20_000  # encoded at once, in a few ms
 
 Result = TypeVar("Result")
@@ -81,11 +82,15 @@ class Pictures:
     async def _draw(self, query: LiveQuery, range_ms: int) -> Frame:
         _check_points(range_ms, query.step_ms)
         start_ms = query.step_of(query.newest_ms - range_ms)
-        if start_ms >= query.head_from_ms():
+        # What the event loop may evaluate at once begins here.
+        steps = LOOP_VALUES // max(1, len(query.ids))
+        soonest_ms = query.newest_ms - steps * query.step_ms
+        if start_ms >= max(query.head_from_ms(), soonest_ms):
             return await self._frame(query.picture(start_ms, None))
         # The older steps come from the log, on another thread; the newer ones from the head, at
         # the very moment whose cursor the snapshot carries.
-        split_ms = min(query.head_from_ms(HEAD_MARGIN_MS), query.newest_ms + query.step_ms)
+        split_ms = max(query.head_from_ms(HEAD_MARGIN_MS), soonest_ms)
+        split_ms = min(split_ms, query.newest_ms + query.step_ms)
         reading = query.begin_reading()
         began_s = time.monotonic()
         try:

@@ -4,4 +4,6 @@ cd "$(dirname "$0")/.."
 prepare_venv
 install_runtime
 install_development
-exec .venv/bin/python benchmarks/run.py
+# Options by a variable: make bench ARGS="--quick --only latency"
+# shellcheck disable=SC2086
+exec .venv/bin/python benchmarks/run.py ${ARGS:-}

@@ -10,8 +10,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from channels.layers import get_channel_layer
 from django.db import transaction
 
-from dashboard import hub as hubs
-from dashboard import layers, protocol
+from dashboard import group, layers, protocol
 from dashboard.hub import Hub
 from metrics import intake
 from metrics.models import Event
@@ -92,7 +91,7 @@ class TestGroup:
     async def test_a_layer_that_fails_is_tried_again(
         self, hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(hubs, "GROUP_RETRY_S", (0.0, 0.0))
+        monkeypatch.setattr(group, "RETRY_S", (0.0, 0.0))
         layer: Any = get_channel_layer()
         failures: list[int] = []
 
@@ -103,6 +102,24 @@ class TestGroup:
             return "specific.inmemory!x"
 
         monkeypatch.setattr(layer, "new_channel", refused)
-        hub._run(hub._follow_group())
+        hub._run(hub._group.follow())
         await aeventually(lambda: len(failures) == 3)
         assert "the channel layer does not answer (refused)" in caplog.text
+
+    async def test_a_commit_of_this_process_rings_for_the_others(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rings: list[tuple[str, dict[str, Any]]] = []
+
+        class Heard(layers.RedisLayer):
+            async def group_send(self, group: str, message: dict[str, Any]) -> None:
+                rings.append((group, message))
+
+        monkeypatch.setattr(group, "get_channel_layer", lambda: Heard.__new__(Heard))
+        members = group.Group(lambda: None)
+        sending = asyncio.create_task(members.send())
+        for _ in range(3):
+            members.ring()
+        await aeventually(lambda: bool(rings))
+        sending.cancel()
+        assert rings == [("pulseboard.bell", {"type": "bell"})]

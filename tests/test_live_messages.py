@@ -130,7 +130,7 @@ class TestRefusals:
         self, site: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(connections, "CONTROL_FRAMES", 3)
-        monkeypatch.setattr(connections.Connection, "write", lambda self: asyncio.sleep(3600))
+        monkeypatch.setattr(connections.Connection, "write", lambda self: asyncio.Event().wait())
         async with site.opened_by(await site.person()) as client:
             for id in range(1, 9):
                 await client.say(protocol.Watch(id, "topk(x)", 60_000, 1000))
