@@ -1,0 +1,111 @@
+"""Chunks: where they lie in time, and reading and writing their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from metrics import codec, rollups
+from metrics.columns import Floats, Ints
+from metrics.models import Chunk
+from metrics.rollups import Rollup
+
+SAMPLES = 0  # the resolution of samples themselves
+# The resolution under which a chunk that cannot be read is kept, at its negative id as start.
+DAMAGED = 1
+RESOLUTIONS_MS = (SAMPLES, *rollups.RESOLUTIONS_MS)
+HOUR_MS = 3_600_000
+# A window is one row: long enough that rows are few and compress well, short enough that merging
+# a late sample into one costs about as much as a commit.
+WINDOW_MS = {
+    SAMPLES: 2 * HOUR_MS,
+    10_000: 12 * HOUR_MS,
+    60_000: 72 * HOUR_MS,
+    3_600_000: 1440 * HOUR_MS,
+}
+ROWS_PER_QUERY = 500  # SQLite bounds a query's parameters
+
+Place = tuple[int, int]  # (series id, window's start)
+
+
+def window_of(time_ms: int, resolution_ms: int) -> int:
+    """The start of the window (start, start + length] that `time_ms` lies in."""
+    length_ms = WINDOW_MS[resolution_ms]
+    return (time_ms - 1) // length_ms * length_ms
+
+
+def find(
+    ids: Sequence[int], resolution_ms: int, start_ms: int, end_ms: int
+) -> Iterator[tuple[int, int, bytes]]:
+    """(series id, window's start, data) of chunks that may hold start_ms < time <= end_ms.
+
+    Per series in order of time.
+    """
+    first_ms = window_of(start_ms + 1, resolution_ms)
+    for begin in range(0, len(ids), ROWS_PER_QUERY):
+        rows = Chunk.objects.filter(
+            resolution_ms=resolution_ms,
+            series_id__in=ids[begin : begin + ROWS_PER_QUERY],
+            start_ms__gte=first_ms,
+            start_ms__lt=end_ms,
+        ).order_by("series_id", "start_ms")
+        for id, at_ms, data in rows.values_list("series_id", "start_ms", "data").iterator(200):
+            yield id, at_ms, bytes(data)
+
+
+def read_samples(ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, tuple[Ints, Floats]]:
+    """Sealed samples with start_ms < time <= end_ms of each of these series that has any."""
+    parts: dict[int, list[tuple[Ints, Floats]]] = {}
+    for id, _, data in find(ids, SAMPLES, start_ms, end_ms):
+        times, values = codec.decode(data)
+        begin, end = np.searchsorted(times, (start_ms, end_ms), side="right").tolist()
+        if begin < end:
+            parts.setdefault(id, []).append((times[begin:end], values[begin:end]))
+    return {
+        id: (np.concatenate([t for t, _ in found]), np.concatenate([v for _, v in found]))
+        for id, found in parts.items()
+    }
+
+
+def read_rollups(
+    ids: Sequence[int], resolution_ms: int, start_ms: int, end_ms: int
+) -> dict[int, Rollup]:
+    """Buckets that end in (start_ms, end_ms] of each of these series that has any."""
+    parts: dict[int, list[Rollup]] = {}
+    for id, _, data in find(ids, resolution_ms, start_ms, end_ms):
+        found = rollups.decode(data, resolution_ms).between(start_ms, end_ms)
+        if len(found):
+            parts.setdefault(id, []).append(found)
+    return {id: join(found) for id, found in parts.items()}
+
+
+def join(parts: Sequence[Rollup]) -> Rollup:
+    """Rollups of one resolution that follow each other in time, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = zip(*(part.columns() for part in parts), strict=True)
+    return Rollup(parts[0].resolution_ms, *(np.concatenate(column) for column in columns))
+
+
+def row(series_id: int, resolution_ms: int, start_ms: int, count: int, data: bytes) -> Chunk:
+    """A chunk that is not stored yet."""
+    return Chunk(
+        series_id=series_id,
+        resolution_ms=resolution_ms,
+        start_ms=start_ms,
+        end_ms=start_ms + WINDOW_MS[resolution_ms],
+        count=count,
+        data=data,
+    )
+
+
+def write(rows: Iterable[Chunk]) -> None:
+    """Stores chunks, each in place of what its window held; samples are then not rolled."""
+    Chunk.objects.bulk_create(
+        rows,
+        batch_size=ROWS_PER_QUERY,
+        update_conflicts=True,
+        unique_fields=["resolution_ms", "series_id", "start_ms"],
+        update_fields=["end_ms", "count", "data", "rolled"],
+    )
