@@ -82,6 +82,11 @@ class MetricsFeed:
         else:
             self._lapse()
 
+    def begin_anew(self) -> None:
+        """Some metrics are gone: everybody who looks gets a new list."""
+        self._picture = None
+        self.ring.begin()
+
     def _lapse(self) -> None:
         """Nobody looks: what happens is not kept, so who comes back begins with a snapshot."""
         if self.ring.seq or self._picture is not None:

@@ -68,6 +68,7 @@ class Hub:
         self._arrivals = Arrivals()
         self._group = Group(self._look_at_log)
         self._held: list[Committed] | None = []  # what came before the past was read
+        self._deletions = 0  # how far the catalog's were followed
         self._metrics_timer: asyncio.TimerHandle | None = None
         span_ms = settings.HEAD_SECONDS * 1000
         self.head = Head(now_ms() - span_ms, span_ms=span_ms, most_samples=settings.HEAD_SAMPLES)
@@ -108,6 +109,7 @@ class Hub:
         self._run(self._every(PULSE_S, self._pulse))
         self._run(self._every(SECOND_S, self._count))
         self._run(self._every(SECOND_S, self._check_rights))
+        self._run(self._every(SECOND_S, self._forget_deleted))
         self._run(self._every(protocol.HEARTBEAT_MS / 1000, self._heartbeat))
         self._run(self._every(EXPIRE_S, self._expire))
         self._run(self._group.follow())
@@ -232,6 +234,15 @@ class Hub:
             gone = await beside_loop(rights_gone, viewers)
             if gone:
                 self.members.end_where(lambda viewer: gone.get(viewer, ""), Close.UNAUTHENTICATED)
+
+    async def _forget_deleted(self) -> None:
+        """Series may be deleted in any process, and a publisher here may have noticed first."""
+        await beside_loop(catalog.catch_up)
+        ids, self._deletions = catalog.deleted_since(self._deletions)
+        if ids:
+            self.head.drop(ids)
+            self.queries.drop_series(set(ids))
+            self.metrics.begin_anew()
 
     async def _expire(self) -> None:
         self.head.expire(now_ms())

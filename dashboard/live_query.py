@@ -27,13 +27,17 @@ LabelSet = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All that a snapshot tells: a row of `values` for each line, a column for each time."""
+    """All that a snapshot tells: a row of `values` for each line, a column for each time.
+
+    `band`: the least and the greatest values, in the same form; None: these are the values.
+    """
 
     lines: list[protocol.Line]
     times: list[int]
     values: Floats
     step_ms: int
     cursor: str
+    band: tuple[Floats, Floats] | None = None
 
 
 class HeadSource:
@@ -106,6 +110,15 @@ class LiveQuery:
             self.touch(int(times[0]), int(times[-1]))
         return bool(picking)
 
+    def drop_series(self, ids: set[int]) -> None:
+        """These series were deleted: their lines go too."""
+        if self.ids.isdisjoint(ids):
+            return
+        self.ids -= ids
+        for selector, series in self._matched.items():
+            self._matched[selector] = [known for known in series if known.id not in ids]
+        self.begin_anew()
+
     def touch(self, oldest_ms: int, newest_ms: int, arrived_ns: int = 0) -> None:
         """Series of this query have new samples, the oldest and newest of them at these times."""
         self._dirty_ms = oldest_ms if self._dirty_ms is None else min(self._dirty_ms, oldest_ms)
@@ -159,7 +172,8 @@ class LiveQuery:
             return
         before = len(self.lines)
         self._know(matrix.labels)
-        self._append(matrix.times.tolist(), self._block(matrix), self.lines[before:], arrived_ns)
+        times, block = matrix.times.tolist(), self._block(matrix, matrix.values)
+        self._append(times, block, self.lines[before:], arrived_ns, self._band([matrix]))
 
     def begin_anew(self) -> None:
         """Every reader gets a new snapshot: more has changed than the head, or a frame, holds."""
@@ -194,13 +208,14 @@ class LiveQuery:
             # Readers of the ring must know every row that later updates will have.
             self._append([], np.empty((len(self.lines), 0)), self.lines[before:], 0)
         self._shown = True
-        blocks = [self._block(matrix) for matrix in matrices]
+        blocks = [self._block(matrix, matrix.values) for matrix in matrices]
         return Picture(
             self.lines[:],
             [time for matrix in matrices for time in matrix.times.tolist()],
             np.hstack(blocks) if blocks else np.empty((len(self.lines), 0)),
             self.step_ms,
             self.ring.cursor,
+            self._band(matrices),
         )
 
     def begin_reading(self) -> Reading:
@@ -230,9 +245,10 @@ class LiveQuery:
         return (now_ms - grace_ms) // self.step_ms * self.step_ms
 
     def _evaluate(self, start_ms: int, end_ms: int) -> Matrix:
-        return evaluate(
-            self.expression, self._source, start_ms, end_ms, self.step_ms, self._lookback_ms
-        )
+        # Longer steps get their band with a snapshot: the head need not reach so far back.
+        band = self.step_ms <= self._lookback_ms
+        steps = start_ms, end_ms, self.step_ms
+        return evaluate(self.expression, self._source, *steps, self._lookback_ms, band=band)
 
     def _append(
         self,
@@ -240,10 +256,14 @@ class LiveQuery:
         values: Floats,
         added: list[protocol.Line],
         arrived_ns: int,
+        band: tuple[Floats, Floats] | None = None,
     ) -> None:
         rows: list[list[float | None]] = values.tolist()
+        low, high = (band[0].tolist(), band[1].tolist()) if band else (None, None)
         self.ring.append(
-            lambda cursor: protocol.encode(protocol.Update(0, times, rows, cursor, added)),
+            lambda cursor: protocol.encode(
+                protocol.Update(0, times, rows, cursor, added, low, high)
+            ),
             arrived_ns,
         )
 
@@ -254,12 +274,20 @@ class LiveQuery:
                 self._rows[key] = len(self.lines)
                 self.lines.append(protocol.Line(dict(one)))
 
-    def _block(self, matrix: Matrix) -> Floats:
+    def _block(self, matrix: Matrix, values: Floats) -> Floats:
         """A row for every known line: those the matrix does not have are empty (NaN)."""
         block = np.full((len(self.lines), len(matrix.times)), np.nan)
         if len(matrix.labels):
-            block[[self._rows[frozenset(one.items())] for one in matrix.labels]] = matrix.values
+            block[[self._rows[frozenset(one.items())] for one in matrix.labels]] = values
         return block
+
+    def _band(self, matrices: Sequence[Matrix]) -> tuple[Floats, Floats] | None:
+        """Least and greatest values side by side; None where none of the matrices says more."""
+        if all(one.low is None for one in matrices):
+            return None
+        low = [self._block(m, m.values if m.low is None else m.low) for m in matrices]
+        high = [self._block(m, m.values if m.high is None else m.high) for m in matrices]
+        return np.hstack(low), np.hstack(high)
 
 
 class Reading:

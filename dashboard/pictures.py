@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import msgspec
@@ -18,6 +18,7 @@ from dashboard.live_query import LiveQuery, Picture
 from dashboard.protocol import WatchRefused
 from dashboard.ring import Frame
 from metrics import reader, stats
+from metrics.columns import Floats
 from metrics.query import Expression, Matrix, Source, evaluate
 
 HEAD_MARGIN_MS = 120_000  # the head moves on while older steps are being read
@@ -38,9 +39,11 @@ class Drawing:
 
 class Pictures:
     """`readers` are threads for what takes longer than the event loop may be held up; `stored`
-    makes the source of what the head does not hold."""
+    makes the source of what the head does not hold, for a step and a lookback in ms."""
 
-    def __init__(self, readers: Executor, stored: Callable[[], Source] = reader.Stored) -> None:
+    def __init__(
+        self, readers: Executor, stored: Callable[[int, int], Source] = reader.Stored
+    ) -> None:
         self._readers = readers
         self._stored = stored
         self._drawings: dict[tuple[LiveQuery, int], Drawing] = {}
@@ -75,8 +78,11 @@ class Pictures:
         first_ms = -(-(end_ms - range_ms) // step_ms) * step_ms
         matrix = await self._evaluate(expression, first_ms, last_ms, step_ms)
         lines = [protocol.Line(dict(labels)) for labels in matrix.labels]
+        band = None
+        if matrix.low is not None and matrix.high is not None:
+            band = matrix.low, matrix.high
         return await self._frame(
-            Picture(lines, matrix.times.tolist(), matrix.values, step_ms, cursor="")
+            Picture(lines, matrix.times.tolist(), matrix.values, step_ms, "", band)
         )
 
     async def _draw(self, query: LiveQuery, range_ms: int) -> Frame:
@@ -110,7 +116,15 @@ class Pictures:
         began_s = time.monotonic()
         try:
             return await self.on_thread(
-                lambda: evaluate(expression, self._stored(), start_ms, end_ms, step_ms, lookback_ms)
+                lambda: evaluate(
+                    expression,
+                    self._stored(step_ms, lookback_ms),
+                    start_ms,
+                    end_ms,
+                    step_ms,
+                    lookback_ms,
+                    band=True,
+                )
             )
         finally:
             stats.observe("read_seconds", time.monotonic() - began_s)
@@ -129,6 +143,11 @@ class Pictures:
 
     async def _frame(self, picture: Picture) -> Frame:
         count = picture.values.size
+        if picture.band is not None:
+            if 3 * count > MOST_VALUES:  # rather lines without a band than none
+                picture = replace(picture, band=None)
+            else:
+                count *= 3
         if count > MOST_VALUES:
             raise WatchRefused(
                 "too_many_points",
@@ -143,17 +162,22 @@ class Pictures:
 
 
 def _encoded(picture: Picture) -> Frame:
-    # Row by row: the event loop's thread gets its turn in between.
-    rows = [msgspec.Raw(protocol.encode_row(row.tolist())) for row in picture.values]
     snapshot = protocol.Snapshot(
         0,
         picture.lines,
         picture.times,
-        cast(list[list[float | None]], rows),
+        _rows(picture.values),
         picture.step_ms,
         picture.cursor,
+        *(map(_rows, picture.band) if picture.band is not None else ()),
     )
     return Frame(protocol.encode(snapshot), picture.cursor)
+
+
+def _rows(values: Floats) -> list[list[float | None]]:
+    # Row by row: the event loop's thread gets its turn in between.
+    rows = [msgspec.Raw(protocol.encode_row(row.tolist())) for row in values]
+    return cast(list[list[float | None]], rows)
 
 
 def _check_points(range_ms: int, step_ms: int) -> None:

@@ -156,7 +156,8 @@ class Snapshot(ServerFrame, tag="snapshot"):
     """The whole picture of a watch; replaces what the client had.
 
     `values` has a row for each of `series` and a column for each of `times` (ms since 1970,
-    multiples of `step_ms`); null where there is no value.
+    multiples of `step_ms`); null where there is no value. `low` and `high` are the least and the
+    greatest since the step before, or the value where that is not known; absent: all are values.
     """
 
     id: int
@@ -165,12 +166,15 @@ class Snapshot(ServerFrame, tag="snapshot"):
     values: list[list[Number]]
     step_ms: int
     cursor: str
+    low: list[list[Number]] | None = None
+    high: list[list[Number]] | None = None
 
 
 class Update(ServerFrame, tag="update"):
     """What changed since: columns to add, or to put in place of those with the same time.
 
-    `series` are added after those already known; `values` has a row for each series then known.
+    `series` are added after those already known; `values`, `low` and `high` have a row for each
+    series then known.
     """
 
     id: int
@@ -178,6 +182,8 @@ class Update(ServerFrame, tag="update"):
     values: list[list[Number]]
     cursor: str
     series: list[Line] = []
+    low: list[list[Number]] | None = None
+    high: list[list[Number]] | None = None
 
 
 class EventItem(msgspec.Struct):

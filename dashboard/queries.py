@@ -40,7 +40,7 @@ class Queries:
         self._due_s: dict[LiveQuery, float] = {}
         self._dirty: set[LiveQuery] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._met = 0  # how many of the catalog's series the queries have been shown
+        self._met = 0  # how far the queries have been shown what the catalog has met
 
     def __len__(self) -> int:
         return len(self._queries)
@@ -55,7 +55,7 @@ class Queries:
         key = (expression.text, step_ms)
         query = self._queries.get(key)
         if query is None:
-            known = len(catalog.known_ids())
+            known = catalog.met_count()
             try:
                 matched = await self.pictures.on_thread(
                     lambda: {one: reader.matching(one) for one in expression.selectors}
@@ -64,7 +64,7 @@ class Queries:
                 raise WatchRefused("too_many_series", str(error)) from None
             query = self._queries.get(key) or self._make(expression, step_ms, matched)
             # What the catalog has learnt meanwhile was shown to the other queries only.
-            for series in catalog.everything()[known:]:
+            for series in catalog.met_since(known)[0]:
                 self._introduce(series, query)
         self._watchers[query] = self._watchers.get(query, 0) + 1
         self._unwatched_s.pop(query, None)
@@ -119,14 +119,16 @@ class Queries:
 
     def meet_new_series(self) -> list[Known]:
         """Shows every query the series that are new to this process; returns those."""
-        if len(catalog.known_ids()) == self._met:
-            return []
-        new = catalog.everything()[self._met :]
-        self._met += len(new)
+        new, self._met = catalog.met_since(self._met)
         for known in new:
             for query in self._queries.values():
                 self._introduce(known, query)
         return new
+
+    def drop_series(self, ids: set[int]) -> None:
+        """Series were deleted: nobody is shown them any longer."""
+        for query in {query for id in ids for query in self._by_series.pop(id, ())}:
+            query.drop_series(ids)
 
     def _introduce(self, known: Known, query: LiveQuery) -> None:
         if query.add_series(known):

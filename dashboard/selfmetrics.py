@@ -36,6 +36,9 @@ COUNTERS = {
     "samples_total": ("count", "Samples stored, from all publishers of this process."),
     "batches_total": ("count", "Commits to the log."),
     "dropped_samples_total": ("count", "Samples lost before the log because a buffer was full."),
+    "foreign_origins_total": ("count", "Sockets refused to pages of other sites."),
+    "sealed_samples_total": ("count", "Samples moved from the log into chunks."),
+    "rolled_chunks_total": ("count", "Chunks summed up into rollups."),
 }
 GAUGES = {
     "connections": ("count", "Open live connections."),
@@ -45,6 +48,10 @@ GAUGES = {
     "head_series": ("count", "Series with recent samples in memory."),
     "log_batches": ("count", "Batches in the log."),
     "log_bytes": ("bytes", "Size of the log."),
+    "database_bytes": ("bytes", "Size of the database without what is free in it."),
+    "database_free_bytes": ("bytes", "Space in a SQLite database that is free for what comes."),
+    "unsealed_samples": ("count", "Samples in the log that are not in chunks yet."),
+    "read_seconds": ("seconds", "Time to read history; quantiles of the last 10 s."),
     "commit_seconds": ("seconds", "Time to make a batch durable; quantiles of the last 10 s."),
     "publish_to_frame_seconds": (
         "seconds",

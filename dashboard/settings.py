@@ -51,11 +51,24 @@ SERIES_PER_METRIC = env.number("SERIES_PER_METRIC", 10_000, 1, 10_000_000)
 SERIES = env.number("SERIES", 1_000_000, 1, 100_000_000)
 SERIES_PER_QUERY = env.number("SERIES_PER_QUERY", 1000, 1, 100_000)
 POINTS_PER_SERIES = env.number("POINTS_PER_SERIES", 11_000, 10, 1_000_000)
-SAMPLES_PER_QUERY = env.number("SAMPLES_PER_QUERY", 100_000_000, 1000, 1_000_000_000)
+SAMPLES_PER_QUERY = env.number("SAMPLES_PER_QUERY", 20_000_000, 1000, 1_000_000_000)
 WATCHES_PER_CONNECTION = env.number("WATCHES_PER_CONNECTION", 100, 1, 10_000)
 CONNECTIONS_PER_USER = env.number("CONNECTIONS_PER_USER", 100, 1, 100_000)
 CONNECTIONS = env.number("CONNECTIONS", 10_000, 1, 1_000_000)
 BODY_BYTES = env.number("BODY_BYTES", 16 * 1024 * 1024, 1024, 1 << 30)
+RESERVE_BYTES = env.number("RESERVE_BYTES", 64 * 1024 * 1024, 0, 1 << 50)
+# How long what is kept (docs/storage.md); 0: for ever, or no budget.
+KEEP_RAW_DAYS = env.number("KEEP_RAW_DAYS", 14, 0, 36_500)
+KEEP_10S_DAYS = env.number("KEEP_10S_DAYS", 30, 0, 36_500)
+KEEP_1M_DAYS = env.number("KEEP_1M_DAYS", 365, 0, 36_500)
+KEEP_1H_DAYS = env.number("KEEP_1H_DAYS", 0, 0, 36_500)
+LATE_DAYS = env.number("LATE_DAYS", 7, 0, 36_500)
+DISK_BUDGET_MB = env.number("DISK_BUDGET_MB", 0, 0, 1_000_000_000)
+env.check(
+    not 0 < KEEP_RAW_DAYS < LATE_DAYS,
+    f"KEEP_RAW_DAYS={KEEP_RAW_DAYS} is less than LATE_DAYS={LATE_DAYS}: to put a late sample right "
+    "in the rollups the samples around it are needed; keep them longer, or lower LATE_DAYS.",
+)
 PUBLISH_BUFFER = env.number("PUBLISH_BUFFER", 100_000, 100, 100_000_000)
 
 INSTALLED_APPS = [

@@ -18,10 +18,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from metrics import access, reader
+from metrics import access, admin_storage, reader
+from metrics.admin_deleting import DeletesMetrics, DeletesSeries
+from metrics.keep import FIELDS
 from metrics.models import Event, Metric, Series, Source
 
 FILTER_METRICS = 100
+KEPT = tuple(FIELDS.values())
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -38,18 +41,39 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Metric)
-class MetricAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Metrics; their unit and help can be written, the rest comes from publishers."""
+class MetricAdmin(DeletesMetrics, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Metrics; what they mean and how long they are kept can be written, the rest is published."""
 
-    list_display = ("name", "kind", "unit", "series_count", "help", "created_at")
+    form = admin_storage.MetricForm
+    list_display = ("name", "kind", "unit", "series_count", "stored", "help", "created_at")
     list_filter = ("kind",)
     search_fields = ("name", "help")
-    fields = ("name", "kind", "unit", "help", "created_at")
-    readonly_fields = ("name", "kind", "created_at")
+    fieldsets = (
+        (None, {"fields": ("name", "kind", "unit", "help", "created_at")}),
+        (
+            "Days kept",
+            {
+                "description": "Empty: as the settings say (in grey). 0: for ever.",
+                "fields": (KEPT[:2], KEPT[2:], "stored_table"),
+            },
+        ),
+    )
+    readonly_fields = ("name", "kind", "created_at", "stored_table")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Metric]:
         rows: QuerySet[Metric] = super().get_queryset(request)
-        return rows.annotate(series_total=Count("series"))
+        return rows.select_related("storage").annotate(
+            series_total=Count("series"), stored_total=admin_storage.total("storage__")
+        )
+
+    @admin.display(description="stored", ordering="stored_total", empty_value="-")
+    def stored(self, metric: Metric) -> str | None:
+        total: int | None = getattr(metric, "stored_total", None)
+        return None if total is None else admin_storage.words(total)
+
+    @admin.display(description="stored")
+    def stored_table(self, metric: Metric) -> SafeString:
+        return admin_storage.table(metric)
 
     @admin.display(description="series", ordering="series_total")
     def series_count(self, metric: Metric) -> SafeString:
@@ -61,9 +85,6 @@ class MetricAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Metric | None = None) -> bool:
         return False
 
 
@@ -80,7 +101,7 @@ class SeriesList(ChangeList):
 
 
 @admin.register(Series)
-class SeriesAdmin(ReadOnly):
+class SeriesAdmin(DeletesSeries, ReadOnly):
     """Series with their labels and newest value."""
 
     list_display = ("metric", "labels_text", "last_value", "last_time", "created_at")

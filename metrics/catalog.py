@@ -1,4 +1,10 @@
-"""(name, labels) -> series id, cached."""
+"""(name, labels) -> series id, cached.
+
+Series may be deleted while processes hold their ids. Each deletion counts the stored generation
+up; the cache knows as of which generation it is right, whoever takes ids from it says so with
+what he appends (log.Entry), and an append as of another generation is refused as Outdated, in
+its own transaction. Then catch_up() forgets what was deleted, and the append is made anew.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +20,9 @@ from metrics.gaps import Gaps
 from metrics.models import Metric
 from metrics.names import LabelError, check_labels, check_metric
 from metrics.refused import Refused, by_database
-from metrics.rows import Description, Found, Key, Known, Wanted, fingerprint
+from metrics.rows import Description, Found, Key, Known, Wanted, describe, fingerprint
 
-__all__ = ["Description", "Key", "Known"]
+__all__ = ["Description", "Key", "Known", "describe"]
 
 _lock = threading.Lock()  # around changes of the cache; reading one dictionary needs none
 _loading = threading.Lock()
@@ -24,13 +30,26 @@ _by_key: dict[Key, Known] = {}
 _by_id: dict[int, Known] = {}
 _by_name: dict[str, list[Known]] = {}
 _metrics: dict[str, Description] = {}
+_met: list[Known] = []  # in the order this process met them; the deleted ones stay in it
+_deleted: list[int] = []  # that this process had met
+_generation = -1  # the cache holds no series that was deleted by then; -1: not asked yet
 _newest_id = 0  # every series up to this id was read, but for the gaps; see load()
 _gaps = Gaps()
+
+
+class Outdated(Exception):
+    """Series were deleted since these ids were looked up: catch_up() and look again."""
 
 
 def key_of(metric: str, labels: Mapping[str, str]) -> Key:
     """An empty label is the same as none."""
     return metric, frozenset(pair for pair in labels.items() if pair[1] != "")
+
+
+def _key_of_known(known: Known) -> Key:
+    return key_of(
+        known.name, {name: value for name, value in known.labels.items() if name != "__name__"}
+    )
 
 
 def cached(key: Key) -> Known | None:
@@ -44,9 +63,10 @@ def look_up(wanted: Mapping[Key, Wanted]) -> dict[Key, int]:
     Raises Refused when a name cannot be taken, or when making the rest would pass a limit.
     """
     prints = _checked(wanted)
+    as_of = _generation
     try:
         found = rows.find(prints)
-        _remember_once_committed(found.values())
+        _remember_once_committed(found.values(), as_of)
         absent = {key: wanted[key].index for p, key in prints.items() if p not in found}
         if absent:
             cardinality.guard(absent)
@@ -62,6 +82,7 @@ def resolve(wanted: Mapping[Key, Wanted]) -> dict[Key, int]:
     the series made live and die with it.
     """
     prints = _checked(wanted)
+    as_of = _generation
     with transaction.atomic():
         found = rows.find(prints)
         absent = {p: key for p, key in prints.items() if p not in found}
@@ -69,11 +90,11 @@ def resolve(wanted: Mapping[Key, Wanted]) -> dict[Key, int]:
             cardinality.guard({key: wanted[key].index for key in absent.values()})
             rows.make(absent, wanted)
             found |= rows.find(absent)
-    _remember_once_committed(found.values())
+    _remember_once_committed(found.values(), as_of)
     return {prints[p]: one.known.id for p, one in found.items()}
 
 
-def _remember_once_committed(found: Iterable[Found]) -> None:
+def _remember_once_committed(found: Iterable[Found], as_of: int) -> None:
     """Not sooner: an id of a rolled back transaction must not be used again.
 
     Then they are read again: a savepoint may have been rolled back without Django's knowing.
@@ -82,7 +103,7 @@ def _remember_once_committed(found: Iterable[Found]) -> None:
         ids = [one.known.id for one in found]
         transaction.on_commit(lambda: learn(ids), robust=True)
     else:
-        _remember(found)
+        _remember(found, as_of)
 
 
 def _checked(wanted: Mapping[Key, Wanted]) -> dict[str, Key]:
@@ -109,27 +130,34 @@ def _safe(name: str) -> str:
     return name if name.isprintable() and len(name) <= 60 else ascii(name[:60])
 
 
-def _remember(found: Iterable[Found]) -> list[Known]:
-    """Adds series to the cache; returns those that are new to this process."""
-    new = []
+def _remember(found: Iterable[Found], as_of: int) -> list[Known] | None:
+    """Adds series to the cache; returns those that are new to this process.
+
+    None, and nothing was added, when the cache is of another generation than it was before they
+    were read: they may have been deleted since.
+    """
+    new: list[Known] = []
     with _lock:
+        if _generation != as_of:
+            return None
         for one in found:
             known = one.known
             _metrics.setdefault(known.name, one.metric)
             if known.id in _by_id:
                 continue
-            labels = {name: value for name, value in known.labels.items() if name != "__name__"}
             _by_id[known.id] = known
-            _by_key[key_of(known.name, labels)] = known
+            _by_key[_key_of_known(known)] = known
             _by_name.setdefault(known.name, []).append(known)
             new.append(known)
+        _met.extend(new)
     return new
 
 
 def load() -> list[Known]:
-    """Reads the series this process has not met yet; returns them."""
+    """Reads the series this process has not met yet; returns them. Forgets deleted ones."""
     global _newest_id
     with _loading:
+        _catch_up()
         now_s = time.monotonic()
         found = rows.after(_newest_id)
         if found:
@@ -138,7 +166,42 @@ def load() -> list[Known]:
             _newest_id = newest
         late = rows.by_ids([id for id in _gaps.due(now_s) if id not in _by_id])
         _gaps.close(one.known.id for one in late)
-        return _remember([*found, *late])
+        return _remember([*found, *late], _generation) or []
+
+
+def generation() -> int:
+    """As of when the cache is right: to be asked before ids are taken from it."""
+    return _generation
+
+
+def catch_up() -> None:
+    """Forgets the series that were deleted, in whatever process."""
+    with _loading:
+        _catch_up()
+
+
+def _catch_up() -> None:
+    global _generation
+    number = rows.generation()
+    if number == _generation:
+        return
+    deleted = rows.deleted_between(_generation, number)
+    if deleted is None:  # long ago, or a deletion that this process saw was rolled back
+        deleted = rows.gone(list(_by_id))
+    with _lock:
+        _generation = number
+        gone = [known for id in sorted(deleted) if (known := _by_id.pop(id, None)) is not None]
+        _deleted.extend(known.id for known in gone)
+        for known in gone:
+            key = _key_of_known(known)
+            if _by_key.get(key) is known:  # or it was made anew meanwhile
+                del _by_key[key]
+        for name in {known.name for known in gone}:
+            left = [known for known in _by_name[name] if known.id not in deleted]
+            _by_name[name] = left
+            if not left:
+                del _by_name[name]
+                _metrics.pop(name, None)
 
 
 def load_metrics() -> list[str]:
@@ -147,6 +210,8 @@ def load_metrics() -> list[str]:
     fresh = {name: Description(kind, unit, help) for name, kind, unit, help in stored}
     changed = [name for name, said in fresh.items() if _metrics.get(name) != said]
     _metrics.update(fresh)
+    for name in [name for name in list(_metrics) if name not in fresh and name not in _by_name]:
+        del _metrics[name]
     return changed
 
 
@@ -157,7 +222,13 @@ def metrics() -> Mapping[str, Description]:
 
 def learn(ids: Iterable[int]) -> list[Known]:
     """Reads these series by id; returns those new to this process."""
-    return _remember(rows.by_ids([id for id in ids if id not in _by_id]))
+    wanted = list(ids)
+    while True:
+        as_of = _generation
+        found = rows.by_ids([id for id in wanted if id not in _by_id])
+        new = _remember(found, as_of)
+        if new is not None:
+            return new
 
 
 def get(id: int) -> Known | None:
@@ -178,10 +249,32 @@ def everything() -> list[Known]:
         return list(_by_id.values())
 
 
+def met_since(position: int) -> tuple[list[Known], int]:
+    """The series that this process has met since; and the position to ask from next time."""
+    if len(_met) == position:  # asked for every batch
+        return [], position
+    with _lock:
+        return [known for known in _met[position:] if known.id in _by_id], len(_met)
+
+
+def met_count() -> int:
+    """The position from which met_since() has nothing yet."""
+    return len(_met)
+
+
+def deleted_since(position: int) -> tuple[list[int], int]:
+    """Ids of known series whose deletion was noticed since; and the position to ask from next."""
+    with _lock:
+        return _deleted[position:], len(_deleted)
+
+
 def forget() -> None:
     """Empties the cache (after deletions, and between tests)."""
-    global _newest_id, _gaps
+    global _newest_id, _gaps, _generation
     with _loading, _lock:
+        _met.clear()
+        _deleted.clear()
+        _generation = -1
         _by_key.clear()
         _by_id.clear()
         _by_name.clear()
@@ -197,22 +290,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def describe(descriptions: Mapping[str, Description]) -> None:
-    """Makes or completes metrics with kind, unit and help; leaves what an admin has written."""
-    for name in descriptions:
-        check_metric(name)
-    with transaction.atomic():
-        Metric.objects.bulk_create(
-            [
-                Metric(name=name, kind=said.kind, unit=said.unit, help=said.help)
-                for name, said in descriptions.items()
-            ],
-            ignore_conflicts=True,
-        )
-        for metric in Metric.objects.filter(name__in=list(descriptions), unit="", help=""):
-            said = descriptions[metric.name]
-            if said.unit or said.help or metric.kind != said.kind:
-                metric.kind, metric.unit, metric.help = said.kind, said.unit, said.help
-                metric.save(update_fields=["kind", "unit", "help"])

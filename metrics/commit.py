@@ -16,7 +16,7 @@ from django.db import (  # fmt: skip
     transaction,
 )
 
-from metrics import batches, catalog, deferred, receipts, stats, totals
+from metrics import batches, catalog, deferred, receipts, reserve, rows, stats, totals
 from metrics.bell import Committed, StoredEvent
 from metrics.columns import Columns
 from metrics.entry import Entry
@@ -35,6 +35,10 @@ def write_or_refuse(entries: Sequence[Entry]) -> list[Outcome]:
     When one entry spoils the transaction, the others are stored without it.
     """
     began_ns = time.monotonic_ns()
+    try:
+        reserve.check()
+    except Refused as refused:
+        return [refused] * len(entries)
     try:
         outcomes = _write(entries)
     except (OperationalError, InterfaceError) as error:
@@ -86,8 +90,9 @@ def _given_up(error: Error) -> Refused:
 def write(entries: Sequence[Entry]) -> list[Outcome]:
     """Writes entries in one transaction; an outcome for each, in order.
 
-    An outcome may be a Refused (a reused Idempotency-Key, too many series): the others are stored
-    all the same. Raises what the database raises, and then none is.
+    An outcome may be a Refused (a reused Idempotency-Key, too many series) or catalog.Outdated
+    (its series may be deleted by now): the others are stored all the same. Raises what the
+    database raises, and then none is.
     """
     nested, defer = connection.in_atomic_block, deferred.wanted()
     with transaction.atomic():
@@ -104,12 +109,21 @@ def write(entries: Sequence[Entry]) -> list[Outcome]:
 
 
 def _admit(entries: Sequence[Entry]) -> tuple[list[Outcome | None], list[Entry]]:
-    """Answers repeated and refused requests; the rest is fresh, has its series and its receipts."""
+    """Answers repeated and refused requests; the rest is fresh, has its series and its receipts.
+
+    What is deleted after this look, while the transaction lasts, is deleted with these samples.
+    """
     book = receipts.Book(entries)
+    generation = rows.generation() if any(one.generation is not None for one in entries) else None
     outcomes: list[Outcome | None] = []
     fresh: list[Entry] = []
     for entry in entries:
-        outcome = _taken(entry) or book.answer(entry) or _make_series(entry)
+        outcome = (
+            _taken(entry)
+            or book.answer(entry)
+            or _outdated(entry, generation)
+            or _make_series(entry)
+        )
         if outcome is None:
             book.add(entry)
             fresh.append(entry)
@@ -123,6 +137,12 @@ def _taken(entry: Entry) -> Accepted | None:
     if entry.deferred is None or deferred.take(entry.deferred):
         return None
     return Accepted(entry.stored, replayed=True)
+
+
+def _outdated(entry: Entry, generation: int | None) -> catalog.Outdated | None:
+    if entry.generation is None or entry.generation == generation:
+        return None
+    return catalog.Outdated()
 
 
 def _make_series(entry: Entry) -> Refused | None:

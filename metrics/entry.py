@@ -56,6 +56,7 @@ class Entry:
     events: list[EventSample] = field(default_factory=list)
     source: Source | None = None
     receipt: Key | None = None
+    generation: int | None = None  # as of which its ids were looked up; None: they are sure
     deferred: int | None = None  # the row of metrics.Deferred that it comes from
     arrived_ns: int = field(default_factory=time.monotonic_ns)
     done: Future[Accepted] = field(default_factory=Future)

@@ -193,6 +193,13 @@ class Head:
             recent._make_room(0, since_ms)
             self._samples -= before - len(recent)
 
+    def drop(self, ids: Iterable[int]) -> None:
+        """Forgets these series."""
+        with self._lock:
+            for id in ids:
+                if id in self._series:
+                    self._samples -= len(self._series.pop(id))
+
     def samples(self) -> int:
         """How many are held, those that expired lately included."""
         return self._samples

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from django.db import Error
+
 from metrics import catalog, log
 from metrics.columns import Columns
 from metrics.models import Source
 from metrics.names import LabelError, check_labels, shown, unclean
-from metrics.refused import Refused
+from metrics.refused import Refused, by_database
 from metrics.samples import Accepted, EventSample, Sample
 from metrics.threads import beside_loop
 
@@ -18,6 +20,7 @@ __all__ = ["Refused", "aaccept", "accept", "accept_events"]
 OLDEST_MS = 946_684_800_000  # 2000-01-01: anything older was meant to be another unit
 FUTURE_MS = 600_000  # clocks differ; ten minutes ahead is a mistake
 INCREMENT_MOST = 1e300  # so that a running total does not reach infinity, and stay there
+ATTEMPTS = 20  # one more for each deletion of series that comes in between
 EVENT_TEXT_CHARACTERS = 10_000
 EVENT_TITLE_CHARACTERS = 200
 
@@ -36,10 +39,15 @@ def accept(
     Idempotency-Key: a request seen before is answered as then and stored once. Raises Refused,
     and then nothing was stored.
     """
-    entry = _entry(samples, now_ms, _receipt(source, key, body_hash))
-    if entry.newcomers:
-        entry.know(catalog.look_up(entry.newcomers))
-    return log.append(entry)
+    for _ in range(ATTEMPTS):
+        entry = _entry(samples, now_ms, _receipt(source, key, body_hash))
+        if entry.newcomers:
+            entry.know(catalog.look_up(entry.newcomers))
+        try:
+            return log.append(entry)
+        except catalog.Outdated:
+            _catch_up()
+    raise _restless()
 
 
 async def aaccept(
@@ -51,10 +59,26 @@ async def aaccept(
     body_hash: bytes = b"",
 ) -> Accepted:
     """accept() for the event loop, which it does not block."""
-    entry = _entry(samples, now_ms, _receipt(source, key, body_hash))
-    if entry.newcomers:
-        entry.know(await beside_loop(catalog.look_up, entry.newcomers))
-    return await log.aappend(entry)
+    for _ in range(ATTEMPTS):
+        entry = _entry(samples, now_ms, _receipt(source, key, body_hash))
+        if entry.newcomers:
+            entry.know(await beside_loop(catalog.look_up, entry.newcomers))
+        try:
+            return await log.aappend(entry)
+        except catalog.Outdated:
+            await beside_loop(_catch_up)
+    raise _restless()
+
+
+def _catch_up() -> None:
+    try:
+        catalog.catch_up()
+    except Error as error:
+        raise by_database(error) from error
+
+
+def _restless() -> Refused:
+    return Refused(503, "", "series are being deleted just now: nothing was stored, try again")
 
 
 def accept_events(
@@ -79,6 +103,7 @@ def _entry(samples: Sequence[Sample], now_ms: int, receipt: log.Key | None) -> l
     increments: list[log.Increment] = []
     newcomers: dict[catalog.Key, log.Newcomer] = {}
     latest_ms = now_ms + FUTURE_MS
+    generation = catalog.generation()
     cached = catalog.cached
     for index, sample in enumerate(samples):
         value, at_ms = sample.value, sample.time
@@ -103,7 +128,14 @@ def _entry(samples: Sequence[Sample], now_ms: int, receipt: log.Key | None) -> l
             times.append(now_ms if at_ms is None else at_ms)
             values.append(value)
     readings = Columns.of(ids, times, values)
-    return log.Entry(readings, increments, now_ms, newcomers=newcomers, receipt=receipt)
+    return log.Entry(
+        readings,
+        increments,
+        now_ms,
+        newcomers=newcomers,
+        receipt=receipt,
+        generation=generation if samples else None,
+    )
 
 
 def _newcomer(

@@ -19,6 +19,11 @@ class Metric(models.Model):
     unit = models.CharField(max_length=20, blank=True)
     help = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Days each resolution is kept; null: the setting's default, 0: for ever.
+    keep_raw_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_10s_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_1m_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_1h_days = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
         ordering = ("name",)
@@ -61,7 +66,102 @@ class Batch(models.Model):
 
     class Meta:
         verbose_name_plural = "batches"
-        indexes = (models.Index(fields=("end_ms",), name="batch_end"),)
+        indexes = (
+            models.Index(fields=("end_ms",), name="batch_end"),
+            models.Index(fields=("sealed_at_ms",), name="batch_sealed"),
+        )
+
+
+class Chunk(models.Model):
+    """The samples, or their rollup, of one series in one window of time, compressed.
+
+    The window is (start_ms, end_ms], aligned to the length that metrics.chunks.WINDOW_MS gives for
+    the resolution (0: samples). `data` is metrics.codec's or metrics.rollups'; its first byte is
+    the format's version. No foreign key: series go by the million, and chunks are deleted by
+    chunk, never one constraint check each.
+    """
+
+    series_id = models.BigIntegerField()
+    resolution_ms = models.PositiveIntegerField()
+    start_ms = models.BigIntegerField()
+    end_ms = models.BigIntegerField()
+    count = models.PositiveIntegerField(help_text="Samples, or buckets.")
+    rolled = models.BooleanField(default=False, help_text="Samples only: the rollups hold them.")
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("resolution_ms", "series_id", "start_ms"), name="chunk_once"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("resolution_ms", "end_ms"), name="chunk_end"),
+            models.Index(
+                fields=("end_ms",),
+                condition=models.Q(resolution_ms=0, rolled=False),
+                name="chunk_not_rolled",
+            ),
+        )
+
+
+class Lease(models.Model):
+    """Which process does a job of which only one may run; expires when it is not renewed."""
+
+    name = models.CharField(max_length=50, primary_key=True)
+    holder = models.CharField(max_length=100)
+    expires_at_ms = models.BigIntegerField()
+
+
+class Generation(models.Model):
+    """One row that counts deletions of series; none: there was no deletion yet.
+
+    An append compares it with what its publisher's cache had seen, see metrics.catalog.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    number = models.BigIntegerField()
+
+
+class DeletedSeries(models.Model):
+    """A series that was deleted lately: its chunks are still to go, and caches to learn of it.
+
+    `generation` is Generation's number since its deletion.
+    """
+
+    series_id = models.BigIntegerField(primary_key=True)
+    generation = models.BigIntegerField(db_index=True)
+    deleted_at_ms = models.BigIntegerField(db_index=True)
+
+
+class Storage(models.Model):
+    """What a metric's chunks take, measured now and then by metrics.sizes.
+
+    `bytes_*` are the payloads of each resolution, `daily_*` what a day adds at the rate of the
+    last day; null: not known yet.
+    """
+
+    # No constraint: a metric may be deleted while it is measured.
+    metric = models.OneToOneField(Metric, models.CASCADE, primary_key=True, db_constraint=False)
+    bytes_raw = models.BigIntegerField(default=0)
+    bytes_10s = models.BigIntegerField(default=0)
+    bytes_1m = models.BigIntegerField(default=0)
+    bytes_1h = models.BigIntegerField(default=0)
+    daily_raw = models.FloatField(null=True)
+    daily_10s = models.FloatField(null=True)
+    daily_1m = models.FloatField(null=True)
+    daily_1h = models.FloatField(null=True)
+    samples = models.BigIntegerField(default=0, help_text="Kept as they came.")
+    samples_per_second = models.FloatField(null=True)
+    chunks = models.BigIntegerField(default=0)
+    oldest_raw_ms = models.BigIntegerField(null=True)
+    measured_at_ms = models.BigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "storage"
+
+    def __str__(self) -> str:
+        return self.metric.name
 
 
 class Total(models.Model):

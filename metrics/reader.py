@@ -1,6 +1,6 @@
-"""read(): the samples of series over a range, from the log.
+"""What is stored, as arrays: read() gives the samples, Stored what a query is answered from.
 
-Sealed chunks and rollups will be read here too; callers see one answer.
+Both join what lies in the log with what lies in chunks; metrics.reading says how.
 """
 
 from __future__ import annotations
@@ -10,11 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from django.conf import settings
 
-from metrics import catalog, log
+from metrics import catalog, resolution
 from metrics.clock import now_ms
-from metrics.columns import Columns, Floats, Ints
 from metrics.head import Head
+from metrics.intake import FUTURE_MS
 from metrics.query import EvaluationError, Selector, SeriesData
+from metrics.reading import newest, rolled, samples, shapes
+from metrics.reading.budget import Budget
+from metrics.reading.decoding import Line
+from metrics.reading.samples import read_all
+
+__all__ = ["Stored", "last", "matching", "read", "read_all", "use_head"]
 
 _head: Head | None = None
 
@@ -25,52 +31,12 @@ def use_head(head: Head | None) -> None:
     _head = head
 
 
-def read(ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, tuple[Ints, Floats]]:
-    """Times and values with start_ms < time <= end_ms of each of these series that has any."""
-    return {
-        id: (times, values) for id, times, values in _split(_newest_wins(ids, start_ms, end_ms))
-    }
+def read(ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, Line]:
+    """Times and values with start_ms < time <= end_ms of each of these series that has any.
 
-
-def read_all(start_ms: int, end_ms: int) -> Columns:
-    """Every sample of every series with start_ms < time <= end_ms, sorted by series and time."""
-    return _newest_wins(None, start_ms, end_ms)
-
-
-def _newest_wins(ids: Sequence[int] | None, start_ms: int, end_ms: int) -> Columns:
-    parts: list[Columns] = []
-    batches: list[Ints] = []
-    wanted = _lookup(ids) if ids is not None else None
-    for id, columns in log.read(start_ms, end_ms):
-        inside = (columns.times > start_ms) & (columns.times <= end_ms)
-        if wanted is not None:
-            inside &= wanted[np.minimum(columns.series, len(wanted) - 1)]
-        if inside.any():
-            part = columns.take(inside)
-            parts.append(part)
-            batches.append(np.full(len(part), id))
-    if not parts:
-        return Columns.of((), (), ())
-    joined = Columns.join(parts)
-    order = np.lexsort((np.concatenate(batches), joined.times, joined.series))
-    joined = joined.take(order)
-    same = (joined.series[1:] == joined.series[:-1]) & (joined.times[1:] == joined.times[:-1])
-    return joined.take(np.append(~same, True)) if same.any() else joined
-
-
-def _lookup(ids: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """True at each wanted id; its last place, where larger ids end up, is False."""
-    wanted = np.zeros(max(ids, default=0) + 2, np.bool_)
-    wanted[np.array(ids, np.int64)] = True
-    return wanted
-
-
-def _split(columns: Columns) -> Iterable[tuple[int, Ints, Floats]]:
-    if not len(columns):
-        return
-    starts = np.flatnonzero(np.append(True, columns.series[1:] != columns.series[:-1]))
-    for start, end in zip(starts, np.append(starts[1:], len(columns)), strict=True):
-        yield int(columns.series[start]), columns.times[start:end], columns.values[start:end]
+    The samples as they were published, as far back as they are kept.
+    """
+    return samples.read(ids, start_ms, end_ms)
 
 
 def matching(selector: Selector) -> list[catalog.Known]:
@@ -87,29 +53,55 @@ def matching(selector: Selector) -> list[catalog.Known]:
 
 
 class Stored:
-    """The log as a source for metrics.query.evaluate(); any thread."""
+    """All that is stored as a source for metrics.query.evaluate(); any thread.
+
+    Told the distance of the steps that will be evaluated, it reads samples or rollups, as
+    metrics.resolution.choose() says. What is no longer kept so fine is answered by the next
+    coarser rollups; then a gauge's value at a step within a bucket may be the bucket's mean, and
+    a counter is taken to have grown evenly within it. Rollups of what was published as a gauge
+    know of no resets: of it they tell by how much it changed. Told nothing, it reads samples.
+    """
+
+    def __init__(
+        self,
+        step_ms: int | None = None,
+        lookback_ms: int | None = None,
+        series: Sequence[catalog.Known] | None = None,
+    ) -> None:
+        """`series`: read these, whatever the selector says."""
+        self._step_ms = step_ms
+        self._series = series
+        self._lookback_ms = lookback_ms or settings.LOOKBACK_SECONDS * 1000
 
     def select(self, selector: Selector, start_ms: int, end_ms: int) -> list[SeriesData]:
+        """The selected series. Raises EvaluationError when too much would have to be read."""
         catalog.load()
-        found = {known.id: known for known in matching(selector)}
-        samples = log.count(start_ms, end_ms)
-        if samples > settings.SAMPLES_PER_QUERY:
-            raise EvaluationError(
-                f"the range holds {samples:,} samples, at most {settings.SAMPLES_PER_QUERY:,} "
-                "can be read: ask for a shorter one"
-            )
-        arrays = read(list(found), start_ms, end_ms)
-        return [
-            SeriesData(found[id].labels, times, values) for id, (times, values) in arrays.items()
-        ]
+        series = matching(selector) if self._series is None else self._series
+        known = {one.id: one.labels for one in series}
+        budget = Budget(settings.SAMPLES_PER_QUERY)
+        if self._step_ms is None:
+            lines = samples.read(list(known), start_ms, end_ms, budget)
+            return [SeriesData(known[id], *line) for id, line in lines.items()]
+        resolution_ms = resolution.choose(
+            self._step_ms, end_ms, selector.range_ms, self._lookback_ms
+        )
+        steps_ms = np.arange(end_ms, start_ms, -self._step_ms, dtype=np.int64)[::-1]
+        shape: shapes.Shape = shapes.Gauge(steps_ms, self._lookback_ms)
+        if selector.range_ms:
+            shape = shapes.Counter(steps_ms, selector.range_ms)
+        found = rolled.read(list(known), resolution_ms, start_ms, end_ms, shape, budget)
+        return [one.data(known[id]) for id, one in found.items()]
 
 
 def last(ids: Iterable[int]) -> Mapping[int, tuple[int, float]]:
-    """(time, value) of the newest sample of each series that has one lately."""
+    """(time, value) of the newest sample of each series whose samples are still kept."""
     wanted = list(ids)
     if _head is not None:
-        found = {id: _head.last(id) for id in wanted}
-        return {id: newest for id, newest in found.items() if newest is not None}
-    now = now_ms()
-    arrays = read(wanted, now - settings.LOOKBACK_SECONDS * 1000, now + 600_000) if wanted else {}
-    return {id: (int(times[-1]), float(values[-1])) for id, (times, values) in arrays.items()}
+        heads = {id: _head.last(id) for id in wanted}
+        found = {id: one for id, one in heads.items() if one is not None}
+    else:
+        now = now_ms()
+        since_ms = now - settings.LOOKBACK_SECONDS * 1000
+        lines = read(wanted, since_ms, now + FUTURE_MS) if wanted else {}
+        found = {id: (int(times[-1]), float(values[-1])) for id, (times, values) in lines.items()}
+    return found | newest.sealed([id for id in wanted if id not in found])

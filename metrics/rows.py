@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from metrics.models import Metric, Series
+from metrics.models import DeletedSeries, Generation, Metric, Series
+from metrics.names import check_metric
 
 Key = tuple[str, frozenset[tuple[str, str]]]
 
@@ -94,6 +96,30 @@ def by_ids(ids: Sequence[int]) -> list[Found]:
     return found
 
 
+def generation() -> int:
+    """How many deletions there were; in a transaction of its own snapshot, as of its last query."""
+    with connection.cursor() as cursor:  # asked at every append: a model would cost ten times more
+        cursor.execute(f"SELECT number FROM {Generation._meta.db_table}")
+        row = cursor.fetchone()
+    return row[0] if row else 0
+
+
+def deleted_between(after: int, until: int) -> set[int] | None:
+    """Ids of the series deleted since generation `after`; None when not all are known any more."""
+    deleted = DeletedSeries.objects.filter(generation__gt=after, generation__lte=until)
+    found = dict(deleted.values_list("series_id", "generation"))
+    return set(found) if after >= 0 and len(set(found.values())) == until - after else None
+
+
+def gone(ids: Sequence[int]) -> set[int]:
+    """Those of these series that do not exist."""
+    missing = set(ids)
+    for start in range(0, len(ids), ROWS_PER_QUERY):
+        rows = Series.objects.filter(id__in=ids[start : start + ROWS_PER_QUERY])
+        missing.difference_update(rows.values_list("id", flat=True))
+    return missing
+
+
 def make(absent: Mapping[str, Key], wanted: Mapping[Key, Wanted]) -> None:
     """Makes series (by fingerprint) and their metrics; those that others made meanwhile stay."""
     # Both sorted: two processes that make the same ones must not wait for each other in a circle.
@@ -119,3 +145,22 @@ def make(absent: Mapping[str, Key], wanted: Mapping[Key, Wanted]) -> None:
         ignore_conflicts=True,
         batch_size=ROWS_PER_QUERY,
     )
+
+
+def describe(descriptions: Mapping[str, Description]) -> None:
+    """Makes or completes metrics with kind, unit and help; leaves what an admin has written."""
+    for name in descriptions:
+        check_metric(name)
+    with transaction.atomic():
+        Metric.objects.bulk_create(
+            [
+                Metric(name=name, kind=said.kind, unit=said.unit, help=said.help)
+                for name, said in descriptions.items()
+            ],
+            ignore_conflicts=True,
+        )
+        for metric in Metric.objects.filter(name__in=list(descriptions), unit="", help=""):
+            said = descriptions[metric.name]
+            if said.unit or said.help or metric.kind != said.kind:
+                metric.kind, metric.unit, metric.help = said.kind, said.unit, said.help
+                metric.save(update_fields=["kind", "unit", "help"])

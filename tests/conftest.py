@@ -178,11 +178,12 @@ def publisher(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher
 
 @pytest.fixture(autouse=True)
 def _forgetful_catalog() -> Iterator[None]:
-    """Ids of series mean nothing once the test's database is gone."""
-    from metrics import catalog
+    """Ids of series, and what was measured, mean nothing once the test's database is gone."""
+    from metrics import catalog, deleting, sizes, vacuum
 
     yield
-    catalog.forget()
+    for module in (catalog, deleting, sizes, vacuum):
+        module.forget()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from dashboard import protocol
+from metrics.columns import Floats
 from metrics.query import Matrix
 
 SUBPROTOCOL = "pulseboard.v1.json"
@@ -39,6 +40,8 @@ class Shown:
     def __init__(self) -> None:
         self.labels: list[Labels] = []
         self.values: list[dict[int, float]] = []
+        self.low: list[dict[int, float]] = []
+        self.high: list[dict[int, float]] = []
         self.cursor: str | None = None
         self.newest_ms = 0
         self.oldest_ms = 0
@@ -49,40 +52,56 @@ class Shown:
         assert isinstance(frame, protocol.Snapshot | protocol.Update)
         if isinstance(frame, protocol.Snapshot):
             self.snapshots += 1
-            self.labels, self.values = [], []
+            self.labels, self.values, self.low, self.high = [], [], [], []
             self.newest_ms = max(frame.times, default=0)
             self.oldest_ms = min(frame.times, default=0)
         self.labels += [frozenset(line.labels.items()) for line in frame.series]
         assert len(set(self.labels)) == len(self.labels), "a line was announced twice"
-        self.values += [{} for _ in frame.series]
-        assert len(frame.values) == len(self.labels), "a row for every line known"
-        for row, values in zip(self.values, frame.values, strict=True):
-            assert len(values) == len(frame.times)
-            for time_ms, value in zip(frame.times, values, strict=True):
-                row.pop(time_ms, None)
-                if value is not None:
-                    row[time_ms] = value
+        assert (frame.low is None) == (frame.high is None)
+        self._merge(self.values, frame.times, frame.values)
+        self._merge(self.low, frame.times, frame.low or frame.values)
+        self._merge(self.high, frame.times, frame.high or frame.values)
         self.newest_ms = max(self.newest_ms, max(frame.times, default=0))
         self.cursor = frame.cursor
 
+    def _merge(
+        self, held: list[dict[int, float]], times: list[int], rows: list[list[float | None]]
+    ) -> None:
+        held += [{} for _ in range(len(self.labels) - len(held))]
+        assert len(rows) == len(self.labels), "a row for every line known"
+        for row, values in zip(held, rows, strict=True):
+            assert len(values) == len(times)
+            for time_ms, value in zip(times, values, strict=True):
+                row.pop(time_ms, None)
+                if value is not None:
+                    row[time_ms] = value
+
     def since(self, start_ms: int) -> Table:
         """The lines that have a value at or after `start_ms`, with these values."""
+        return self._since(self.values, start_ms)
+
+    def band_since(self, start_ms: int) -> tuple[Table, Table]:
+        """The least and the greatest values in the same form."""
+        return self._since(self.low, start_ms), self._since(self.high, start_ms)
+
+    def _since(self, rows: list[dict[int, float]], start_ms: int) -> Table:
         found = {
             labels: {time_ms: value for time_ms, value in row.items() if time_ms >= start_ms}
-            for labels, row in zip(self.labels, self.values, strict=True)
+            for labels, row in zip(self.labels, rows, strict=True)
         }
         return {labels: row for labels, row in found.items() if row}
 
 
-def table(matrix: Matrix) -> Table:
-    """An evaluation in the same form."""
+def table(matrix: Matrix, values: Floats | None = None) -> Table:
+    """An evaluation in the same form; of others than its values if given."""
+    rows = matrix.values if values is None else values
     return {
         frozenset(labels.items()): {
             int(time_ms): value
             for time_ms, value in zip(matrix.times.tolist(), row, strict=True)
             if not math.isnan(value)
         }
-        for labels, row in zip(matrix.labels, matrix.values.tolist(), strict=True)
+        for labels, row in zip(matrix.labels, rows.tolist(), strict=True)
     }
 
 

@@ -101,7 +101,7 @@ class World:
             self.expression, step_ms, self.head, LOOKBACK_MS, matched, 100, BEGAN_MS
         )
 
-    def stored(self) -> Memory:
+    def stored(self, *_: int) -> Memory:
         """Everything that was published, as it counts now."""
         held = []
         for id, samples in self.log.items():
@@ -166,7 +166,15 @@ class World:
         return table(self.evaluation(start_ms, self.query.newest_ms))
 
     def evaluation(self, start_ms: int, end_ms: int) -> Matrix:
-        return evaluate(self.expression, self.stored(), start_ms, end_ms, self.step_ms, LOOKBACK_MS)
+        return evaluate(
+            self.expression,
+            self.stored(),
+            start_ms,
+            end_ms,
+            self.step_ms,
+            LOOKBACK_MS,
+            band=True,
+        )
 
     def check(self) -> None:
         """Everybody who is there shows exactly what a fresh evaluation shows."""
@@ -175,6 +183,11 @@ class World:
                 shown = watcher.shown
                 assert shown.newest_ms <= self.query.newest_ms
                 same(shown.since(shown.oldest_ms), self.evaluated(shown.oldest_ms))
+                exact = self.evaluation(shown.oldest_ms, self.query.newest_ms)
+                for band, true in zip(
+                    shown.band_since(shown.oldest_ms), (exact.low, exact.high), strict=True
+                ):
+                    same(band, table(exact, true))
 
 
 def same(shown: Table, evaluated: Table) -> None:

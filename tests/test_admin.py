@@ -16,14 +16,14 @@ from dashboard.models import Dashboard, Panel, SigninLink
 from metrics import access, catalog, intake
 from metrics.access import AccessDenied
 from metrics.clock import now_ms
-from metrics.models import Batch, Event, Metric, Receipt, Series, Source, Total
+from metrics.models import Batch, Event, Metric, Receipt, Series, Source, Storage, Total
 from metrics.samples import EventSample, Sample
 from tests.admin_support import as_staff, text, url
 
 pytestmark = pytest.mark.django_db
 
 PREFIX = re.compile(r"pb_[A-Za-z0-9_-]{43}")
-SHOWN = [Metric, Series, Source, Event, Dashboard, User]
+SHOWN = [Metric, Series, Storage, Source, Event, Dashboard, User]
 KEPT_OUT = [Batch, Total, Receipt, SigninLink, Panel]
 
 
@@ -106,14 +106,15 @@ def test_every_row_opens(staff: Client, orders: Series, model: type[Model]) -> N
 @pytest.mark.parametrize(
     ("model", "page"),
     [
-        (Metric, "add"), (Metric, "delete"), (Series, "add"), (Series, "delete"), (Event, "add"),
-        (Event, "delete"),
+        (Metric, "add"), (Series, "add"), (Event, "add"), (Event, "delete"), (Storage, "add"),
+        (Storage, "delete"),
     ],
 )  # fmt: skip
 def test_what_publishers_make_is_neither_added_nor_deleted(
     staff: Client, orders: Series, model: type[Model], page: str
 ) -> None:
     Event.objects.create(time_ms=now_ms(), title="deployed")
+    Storage.objects.create(metric=orders.metric, measured_at_ms=now_ms())
     args = [] if page == "add" else [model._default_manager.latest("pk").pk]
     assert staff.get(url(model, page, *args)).status_code == 403
     assert staff.post(url(model, page, *args), {"post": "yes"}).status_code == 403

@@ -46,7 +46,7 @@ def test_a_rolled_back_transaction_counts_nothing(store: str) -> None:
     with pytest.raises(Abandoned), transaction.atomic():
         publish.counter("orders_total", 5)
         raise Abandoned
-    jobs.once(NOW_MS)
+    jobs.add_up_deferred(NOW_MS)
     assert total("orders_total") == 1
     assert not Deferred.objects.exists()
 
@@ -97,7 +97,7 @@ def test_what_a_dying_process_left_is_added_up_once(
             publish.counter("orders_total", 3)
     assert total("orders_total") == 0
     left = deferred.waiting()
-    jobs.once(NOW_MS)
+    jobs.add_up_deferred(NOW_MS)
     assert total("orders_total") == 5
     # Another process had read the same notes, and comes too late.
     assert all(outcome.replayed for outcome in commit.write(left))  # type: ignore[union-attr]
@@ -114,7 +114,7 @@ def test_increments_of_a_deleted_series_do_not_block_the_others(
             publish.counter("orders_total", 2)
     nowhere = log.Entry(Columns.of((), (), ()), [log.Increment(0, 10**9, 1.0, None)], NOW_MS)
     deferred.keep([nowhere])
-    jobs.once(NOW_MS)
+    jobs.add_up_deferred(NOW_MS)
     assert total("orders_total") == 3
     assert not Deferred.objects.exists()
 

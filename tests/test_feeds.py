@@ -88,7 +88,8 @@ class World:
         self.feed.watchers = 1
 
     def publish(self, id: int, name: str, value: float, at_ms: int = 0, **labels: str) -> None:
-        catalog._remember([Found(Known(id, {"__name__": name, **labels}), Description())])
+        found = Found(Known(id, {"__name__": name, **labels}), Description())
+        catalog._remember([found], catalog._generation)
         self.head.apply(Columns.of([id], [NOW_MS + at_ms], [value]))
         self.feed.touch([id])
 

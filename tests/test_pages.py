@@ -18,7 +18,15 @@ from metrics.models import Metric
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct horse battery"
-OPEN_NAMES = {"signin", "signin-link", "healthz", "readyz", "api-samples", "api-events"}
+OPEN_NAMES = {
+    "signin",
+    "signin-link",
+    "healthz",
+    "readyz",
+    "api-samples",
+    "api-events",
+    "api-export",
+}
 ARGUMENTS = {
     "dashboard": ["this-machine"],
     "metric": ["up"],

@@ -81,7 +81,7 @@ def test_a_refused_metric_does_not_take_others_with_it(settings: Any) -> None:
         publish.gauge("load", 1)
         publish.counter("orders_total")
     assert published("users", n="1") == [1.0, 7.0], "existing series go on"
-    assert published("orders_total") == [6.0]
+    assert published("orders_total")[-1:] == [6.0]
     assert published("load")
     assert publish.dropped() == 4
     assert Series.objects.filter(metric__name="users").count() == 2

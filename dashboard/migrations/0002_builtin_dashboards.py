@@ -9,14 +9,16 @@ FOLDER = Path(__file__).resolve().parent.parent / "builtin"
 
 
 def install(apps, schema_editor):
-    Dashboard = apps.get_model("dashboard", "Dashboard")
+    # The database that is migrated, which is not always the site's own (manage.py move).
+    alias = schema_editor.connection.alias
+    dashboards = apps.get_model("dashboard", "Dashboard").objects.using(alias)
     Panel = apps.get_model("dashboard", "Panel")
     for path in sorted(FOLDER.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         panels = content.pop("panels")
-        dashboard, made = Dashboard.objects.get_or_create(slug=content["slug"], defaults=content)
+        dashboard, made = dashboards.get_or_create(slug=content["slug"], defaults=content)
         if made:
-            Panel.objects.bulk_create(
+            Panel.objects.using(alias).bulk_create(
                 Panel(dashboard=dashboard, position=position, **panel)
                 for position, panel in enumerate(panels)
             )

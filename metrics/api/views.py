@@ -64,7 +64,7 @@ def ingest(handler: Handler) -> View:
             response["Allow"] = "POST"
             return response
         try:
-            source = await _publisher(request)
+            source = await source_of(request, Source.Scope.PUBLISH)
             return answer(200, _outcome(await handler(request, source)))
         except access.AccessDenied as denied:
             return _denied(denied)
@@ -112,12 +112,15 @@ async def nothing_here(request: HttpRequest, path: str = "") -> HttpResponse:
     return answer(404, {"error": "Nothing is here: see POST /api/v1/samples."})
 
 
-async def _publisher(request: HttpRequest) -> Source:
-    """The source of the request's token; slows down who tries many."""
+async def source_of(request: HttpRequest, scope: str) -> Source:
+    """The source of the request's token; slows down who tries many.
+
+    Raises AccessDenied, or Refused(429).
+    """
     header = request.META.get("HTTP_AUTHORIZATION")
     at_ms = now_ms()
     try:
-        return await access.asource_for(header, Source.Scope.PUBLISH, at_ms)
+        return await access.asource_for(header, scope, at_ms)
     except access.UnknownToken:
         address = request.META.get("REMOTE_ADDR") or "?"
         if wrong_tokens.wait_ms(address, at_ms):

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from metrics.query.nodes import Aggregate, AggregationName
+from metrics.query.rows import Band, Rows
 from metrics.query.select import NAME_LABEL
 from metrics.query.windows import Floats, Ints, Labels
 
@@ -21,14 +22,37 @@ class Groups:
         self.rank: Ints = np.arange(sizes.sum()) - np.repeat(self.starts, sizes)
 
 
-def aggregate(node: Aggregate, labels: list[Labels], values: Floats) -> tuple[list[Labels], Floats]:
-    """One row per group of the rows of ``values`` (NaN = no value), with the group's labels."""
+def aggregate(node: Aggregate, rows: Rows) -> Rows:
+    """One row per group of the rows, with the group's labels."""
     rows_of: dict[tuple[tuple[str, str], ...], list[int]] = {}
-    for row, one in enumerate(labels):
+    for row, one in enumerate(rows.labels):
         rows_of.setdefault(_group_key(node, one), []).append(row)
-    order = [row for rows in rows_of.values() for row in rows]
-    groups = Groups(np.array([len(rows) for rows in rows_of.values()], dtype=np.int64))
-    return [dict(key) for key in rows_of], _OPERATORS[node.operator](values[order], groups)
+    order = [row for members in rows_of.values() for row in members]
+    groups = Groups(np.array([len(members) for members in rows_of.values()], dtype=np.int64))
+    rows = rows.take(order)
+    values = _OPERATORS[node.operator](rows.values, groups)
+    return Rows([dict(key) for key in rows_of], values, _band(node.operator, rows, groups))
+
+
+def _band(operator: AggregationName, rows: Rows, groups: Groups) -> Band | None:
+    """The extremes of each group, NaN where those of its rows do not say them.
+
+    The greatest of a maximum is the greatest of all; its least would need to be looked for at
+    every moment. Of a group of one row all is known.
+    """
+    if rows.band is None or operator == "count":
+        return None
+    alone = (groups.sizes == 1)[:, np.newaxis]
+    low = np.where(alone, rows.band.low[groups.starts], np.nan)
+    high = np.where(alone, rows.band.high[groups.starts], np.nan)
+    has_value = ~np.isnan(rows.values)
+    if operator == "min":
+        unknown = np.logical_or.reduceat(has_value & np.isnan(rows.band.low), groups.starts)
+        low = np.where(unknown, np.nan, _min(rows.band.low, groups))
+    elif operator == "max":
+        unknown = np.logical_or.reduceat(has_value & np.isnan(rows.band.high), groups.starts)
+        high = np.where(unknown, np.nan, _max(rows.band.high, groups))
+    return Band(low, high)
 
 
 def _group_key(node: Aggregate, labels: Labels) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,6 @@ updates do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from metrics.query import functions
 from metrics.query.aggregate import aggregate
 from metrics.query.errors import EvaluationError
 from metrics.query.nodes import Aggregate, Call, Expression, Node
+from metrics.query.rows import Rows
 from metrics.query.select import NAME_LABEL, Selector
 from metrics.query.spelling import spell
 from metrics.query.windows import Floats, Ints, Labels, Samples, Source
@@ -29,24 +29,31 @@ class Matrix:
 
     ``times`` are the steps in ms. Rows are sorted by their labels, no two rows have the same
     labels, and every row has at least one value.
+
+    A value is what counts at its step. ``low`` and ``high``, if they were asked for, are the
+    least and the greatest of all there was since the step before, or the value where that is not
+    known; None when they are no others than the values.
     """
 
     times: Ints
     labels: list[Labels]
     values: Floats
+    low: Floats | None = None
+    high: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What stays the same during one evaluation."""
+    """What stays the same during one evaluation; ``band_ms`` is 0 when no band is wanted."""
 
     source: Source
     steps_ms: Ints
     lookback_ms: int
+    band_ms: int
 
     def samples(self, selector: Selector) -> Samples | None:
         """The selected samples that any step can see; None when there are none."""
-        window_ms = selector.range_ms or self.lookback_ms
+        window_ms = selector.range_ms or max(self.lookback_ms, self.band_ms)
         after_ms, end_ms = int(self.steps_ms[0]) - window_ms, int(self.steps_ms[-1])
         found = self.source.select(selector, after_ms, end_ms)
         series = [one for one in found if len(one.times)]
@@ -60,8 +67,14 @@ def evaluate(
     end_ms: int,
     step_ms: int,
     lookback_ms: int = DEFAULT_LOOKBACK_MS,
+    *,
+    band: bool = False,
 ) -> Matrix:
     """The values at ``start_ms``, ``start_ms + step_ms``, ... up to and including ``end_ms``.
+
+    With ``band`` also the least and the greatest value of each step, where they can be known:
+    of a selector alone; of an aggregation whose group is one series; the greatest of ``max`` and
+    the least of ``min``. A sum's extremes, or a rate's, are not made of those of its series.
 
     Raises EvaluationError when the result would have two rows with the same labels and a value
     at the same time; ValueError for a step or a lookback that is not positive.
@@ -72,53 +85,53 @@ def evaluate(
     if len(steps_ms) == 0:
         return Matrix(steps_ms, [], np.empty((0, 0)))
     with np.errstate(all="ignore"):  # overflow and inf - inf have their IEEE results
-        labels, values = _node(expression.root, _Run(source, steps_ms, lookback_ms))
-        labels, values = _present(labels, values)
-    order = sorted(range(len(labels)), key=lambda row: sorted(labels[row].items()))
-    return Matrix(steps_ms, [labels[row] for row in order], values[order, :])
+        rows = _node(expression.root, _Run(source, steps_ms, lookback_ms, step_ms if band else 0))
+        rows = rows.present()
+    order = sorted(range(len(rows.labels)), key=lambda row: sorted(rows.labels[row].items()))
+    rows = rows.take(order)
+    found = rows.telling_band()
+    low, high = (found.low, found.high) if found is not None else (None, None)
+    return Matrix(steps_ms, rows.labels, rows.values, low, high)
 
 
-def _node(node: Node, run: _Run) -> tuple[list[Labels], Floats]:
+def _node(node: Node, run: _Run) -> Rows:
     if isinstance(node, Aggregate):
-        labels, values = _node(node.operand, run)
-        return aggregate(node, labels, values) if labels else (labels, values)
+        rows = _node(node.operand, run)
+        return aggregate(node, rows) if rows.labels else rows
     selector = node.argument if isinstance(node, Call) else node
     samples = run.samples(selector)
     if samples is None:
-        return [], np.empty((0, len(run.steps_ms)))
+        return Rows([], np.empty((0, len(run.steps_ms))))
     if isinstance(node, Call):
         return _call(node, samples, run.steps_ms)
-    return samples.labels, functions.newest(samples, run.steps_ms, run.lookback_ms)
+    values = functions.newest(samples, run.steps_ms, run.lookback_ms)
+    if not run.band_ms:
+        return Rows(samples.labels, values)
+    band = functions.extremes(samples, run.steps_ms, run.band_ms, values)
+    return Rows(samples.labels, values, band)
 
 
-def _call(node: Call, samples: Samples, steps_ms: Ints) -> tuple[list[Labels], Floats]:
+def _call(node: Call, samples: Samples, steps_ms: Ints) -> Rows:
     function = functions.rate if node.function == "rate" else functions.increase
     values = function(samples, steps_ms, node.argument.range_ms)
     labels = [
         {name: value for name, value in one.items() if name != NAME_LABEL} for one in samples.labels
     ]
-    if node.argument.metric_name is not None:
-        return labels, values
-    return _merged(node, *_present(labels, values))
+    rows = Rows(labels, values)
+    return rows if node.argument.metric_name is not None else _merged(node, rows.present())
 
 
-def _present(labels: Sequence[Labels], values: Floats) -> tuple[list[Labels], Floats]:
-    """Only the rows that have a value somewhere."""
-    present = np.flatnonzero(~np.isnan(values).all(axis=1)).tolist()
-    if len(present) == len(labels):
-        return list(labels), values
-    return [labels[row] for row in present], values[present, :]
-
-
-def _merged(node: Call, labels: list[Labels], values: Floats) -> tuple[list[Labels], Floats]:
+def _merged(node: Call, found: Rows) -> Rows:
     """Rows that became equal with their metric name gone, as one row.
 
     Different metrics may take turns under one label set, but not have a value at the same time.
     """
     row_of: dict[tuple[tuple[str, str], ...], int] = {}
-    rows = np.array([row_of.setdefault(tuple(sorted(o.items())), len(row_of)) for o in labels], int)
-    if len(row_of) == len(labels):
-        return labels, values
+    keys = [tuple(sorted(one.items())) for one in found.labels]
+    rows = [row_of.setdefault(key, len(row_of)) for key in keys]
+    if len(row_of) == len(found.labels):
+        return found
+    values = found.values
     merged = np.full((len(row_of), values.shape[1]), np.nan)
     for row, one in zip(rows, values, strict=True):
         has = ~np.isnan(one)
@@ -129,4 +142,4 @@ def _merged(node: Call, labels: list[Labels], values: Floats) -> tuple[list[Labe
                 f"`{node.function}` cannot tell apart without their names: select one metric"
             )
         merged[row, has] = one[has]
-    return [dict(key) for key in row_of], merged
+    return Rows([dict(key) for key in row_of], merged)

@@ -1,9 +1,10 @@
-"""rate and increase, over all series and steps at once."""
+"""What steps see of the samples: newest values, extremes, increases; all series at once."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from metrics.query.rows import Band
 from metrics.query.windows import Floats, Ints, Samples
 
 # Samples this many average distances from the border of a window count as reaching it.
@@ -17,6 +18,23 @@ def newest(samples: Samples, steps_ms: Ints, lookback_ms: int) -> Floats:
     found = following > samples.starts[:-1, np.newaxis]
     found &= samples.times[index] > steps_ms - lookback_ms
     return np.where(found, samples.values[index], np.nan)
+
+
+def extremes(samples: Samples, steps_ms: Ints, step_ms: int, values: Floats) -> Band:
+    """Per row and step the least and the greatest of the samples in (step - step_ms, step].
+
+    And of ``values``, what newest() gave: a value may be older than that and still count.
+    """
+    begin, end = samples.count_until(steps_ms - step_ms), samples.count_until(steps_ms)
+    borders = np.stack((begin, end), axis=-1).ravel()
+    # One more, which no window holds: the last window may end behind the last sample.
+    low = np.minimum.reduceat(np.append(samples.low(), np.nan), borders)[::2]
+    high = np.maximum.reduceat(np.append(samples.high(), np.nan), borders)[::2]
+    empty = begin == end
+    return Band(
+        np.fmin(values, np.where(empty, np.nan, low.reshape(empty.shape))),
+        np.fmax(values, np.where(empty, np.nan, high.reshape(empty.shape))),
+    )
 
 
 def increase(samples: Samples, steps_ms: Ints, range_ms: int) -> Floats:
@@ -36,7 +54,7 @@ def increase(samples: Samples, steps_ms: Ints, range_ms: int) -> Floats:
     grown = samples.values[last] - samples.values[first] + _lost_in_resets(samples, first, last)
 
     sampled_s = (samples.times[last] - samples.times[first]) / 1000
-    between_s = sampled_s / (last - first)
+    between_s = sampled_s / samples.distances(first, last)
     to_start_s = (samples.times[first] - (steps - range_ms)) / 1000
     to_end_s = (steps - samples.times[last]) / 1000
     to_start_s = np.where(to_start_s >= between_s * _REACHES_BORDER, between_s / 2, to_start_s)
@@ -59,13 +77,11 @@ def rate(samples: Samples, steps_ms: Ints, range_ms: int) -> Floats:
 
 def _lost_in_resets(samples: Samples, first: Ints, last: Ints) -> Floats:
     """For windows of samples ``first`` to ``last``: the sum of the values just before resets."""
-    values = samples.values
-    falls = values[1:] < values[:-1]
-    falls[samples.starts[1:-1] - 1] = False  # from one series to the next is no reset
-    resets = np.flatnonzero(falls) + 1
+    lost = samples.lost()
+    resets = np.flatnonzero(lost)
     begin = np.searchsorted(resets, first, side="right")
     end = np.searchsorted(resets, last, side="right")
-    return _sums_between(values[resets - 1], begin, end)
+    return _sums_between(lost[resets], begin, end)
 
 
 def _sums_between(values: Floats, begin: Ints, end: Ints) -> Floats:

@@ -22,11 +22,20 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesData:
-    """The samples of one series: ``times`` in ms, ascending and unique; no value is NaN."""
+    """The samples of one series: ``times`` in ms, ascending and unique; no value is NaN.
+
+    Where they stand for many samples (a rollup's), the rest says what is known of those between
+    each and the one before it: their least and greatest value, itself included; what a counter
+    lost in resets; how many distances between samples lie there. None: they are all there is.
+    """
 
     labels: Labels
     times: Ints
     values: Floats
+    low: Floats | None = None
+    high: Floats | None = None
+    lost: Floats | None = None
+    distances: Floats | None = None
 
 
 class Source(Protocol):
@@ -48,6 +57,7 @@ class Samples:
         self.labels = [one.labels for one in series]
         self.times: Ints = np.concatenate([one.times for one in series])
         self.values: Floats = np.concatenate([one.values for one in series])
+        self._series = series
         lengths = np.array([len(one.times) for one in series], dtype=np.int64)
         self.starts: Ints = np.concatenate(([0], np.cumsum(lengths)))
         self._after_ms = after_ms
@@ -62,3 +72,38 @@ class Samples:
         """For each row and bound, the index of the row's first sample later than the bound."""
         wanted = self._row_keys[:, np.newaxis] + (bounds_ms - self._after_ms)
         return np.searchsorted(self._keys, wanted, side="right")
+
+    def low(self) -> Floats:
+        """The least value that each sample stands for."""
+        return self._with([one.low for one in self._series], self.values)
+
+    def high(self) -> Floats:
+        """The greatest value that each sample stands for."""
+        return self._with([one.high for one in self._series], self.values)
+
+    def lost(self) -> Floats:
+        """What a counter lost between each sample and the one before it: the values before resets.
+
+        A value lower than the one before it is a counter that began again at zero.
+        """
+        lost = np.zeros(len(self.values))
+        lost[1:] = np.where(self.values[1:] < self.values[:-1], self.values[:-1], 0.0)
+        lost[self.starts[:-1]] = 0.0  # from one series to the next is no reset
+        return self._with([one.lost for one in self._series], lost)
+
+    def distances(self, first: Ints, last: Ints) -> Floats | Ints:
+        """How many distances between samples lie between these samples of the same row."""
+        if all(one.distances is None for one in self._series):
+            return last - first
+        each = self._with([one.distances for one in self._series], np.ones(len(self.values)))
+        totals = np.cumsum(each)
+        return totals[last] - totals[first]
+
+    def _with(self, known: Sequence[Floats | None], usual: Floats) -> Floats:
+        """What the series know of their samples; where they do not say, what is usual."""
+        if all(one is None for one in known):
+            return usual
+        parts = zip(known, self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)
+        return np.concatenate(
+            [usual[start:end] if one is None else one for one, start, end in parts]
+        )

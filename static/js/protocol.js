@@ -121,7 +121,7 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  */
 
 /**
- * The whole picture of a watch; replaces what the client had. `values` has a row for each of `series` and a column for each of `times` (ms since 1970, multiples of `step_ms`); null where there is no value.
+ * The whole picture of a watch; replaces what the client had. `values` has a row for each of `series` and a column for each of `times` (ms since 1970, multiples of `step_ms`); null where there is no value. `low` and `high` are the least and the greatest since the step before, or the value where that is not known; absent: all are values.
  * @typedef {object} SnapshotFrame
  * @property {"snapshot"} type
  * @property {number} id
@@ -130,10 +130,12 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  * @property {Array<Array<number|null>>} values
  * @property {number} step_ms
  * @property {string} cursor
+ * @property {Array<Array<number|null>>|null} [low]
+ * @property {Array<Array<number|null>>|null} [high]
  */
 
 /**
- * What changed since: columns to add, or to put in place of those with the same time. `series` are added after those already known; `values` has a row for each series then known.
+ * What changed since: columns to add, or to put in place of those with the same time. `series` are added after those already known; `values`, `low` and `high` have a row for each series then known.
  * @typedef {object} UpdateFrame
  * @property {"update"} type
  * @property {number} id
@@ -141,6 +143,8 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  * @property {Array<Array<number|null>>} values
  * @property {string} cursor
  * @property {Array<Line>} [series]
+ * @property {Array<Array<number|null>>|null} [low]
+ * @property {Array<Array<number|null>>|null} [high]
  */
 
 /**

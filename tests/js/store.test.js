@@ -251,3 +251,42 @@ test("the order in which updates of different times arrive does not matter", () 
     assert.deepEqual([store.times, store.values], [expected.times, expected.values]);
   }
 });
+
+test("a band that does not fit changes nothing", () => {
+  const store = filled([1000, 2000], [[1, 2]]);
+  /** @type {any[]} */
+  const wrong = [
+    { low: [[1], [2]], high: [[1]] },
+    { low: [[1]], high: [[1, 2]] },
+    { low: "x", high: [[1]] },
+  ];
+  for (const band of wrong) {
+    assert.equal(store.merge({ times: [3000], values: [[1]], ...band }), false, JSON.stringify(band));
+  }
+  assert.equal(store.band, null);
+});
+
+test("a band is kept beside the values, and is the values where none was sent", () => {
+  const store = filled([1000, 2000], [[1, 2]]);
+  assert.equal(store.band, null);
+  assert.ok(store.merge({ times: [4000], values: [[4]], low: [[3]], high: [[9]] }));
+  assert.ok(store.merge({ times: [2000, 3000], values: [[2.5, 3]] }));
+  assert.deepEqual(store.band, { low: [[1, 2.5, 3, 3]], high: [[1, 2.5, 3, 9]] });
+  assert.ok(store.merge({ times: [6000], values: [[6], [7]], series: [B] }));
+  assert.deepEqual(store.band?.high, [
+    [1, 2.5, 3, 9, 6],
+    [null, null, null, null, 7],
+  ]);
+  assert.deepEqual(store.withGaps().band?.low[0], [1, 2.5, 3, 3, null, 6]);
+});
+
+test("a snapshot brings its own band, or none", () => {
+  const store = filled([1000], [[1]]);
+  const banded = { ...frame([1000, 2000], [[1, 2]]), low: [[0, 1]], high: [[5, 6]] };
+  assert.ok(store.replace(banded));
+  assert.deepEqual(store.band, { low: [[0, 1]], high: [[5, 6]] });
+  assert.ok(store.replace(frame([1000], [[1]]), { keepNewer: true }));
+  assert.deepEqual([store.values, store.band], [[[1, 2]], { low: [[1, 1]], high: [[1, 6]] }]);
+  assert.ok(store.replace(frame([1000], [[1]])));
+  assert.equal(store.band, null);
+});

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, OperationalError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError
 
 from metrics.clock import now_ms
 from metrics.collector import DESCRIPTIONS, Collector, Machine
+from metrics.management.process import check_migrated, set_by_signals
 from metrics.refused import Refused
 
 SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 3600.0
@@ -56,7 +53,7 @@ says so and goes on trying.
         )
 
     def handle(self, *, interval: int, once: bool, **options: Any) -> None:
-        _check_migrated()
+        check_migrated()
         collector = Collector(
             Machine(folders=[str(settings.DATA_DIR)]), DESCRIPTIONS, interval_ms=interval
         )
@@ -67,7 +64,7 @@ says so and goes on trying.
         self.stdout.write(f"Measuring this machine every {seconds:g} s. Ctrl-C stops.")
         self.stdout.flush()
         stop = threading.Event()
-        with _set_by_signals(stop):
+        with set_by_signals(stop):
             collector.run_alone(stop)
         self.stdout.write("Stopped.")
 
@@ -94,30 +91,3 @@ def _interval_ms(text: str) -> int:
             f"to {LONGEST_INTERVAL_S:g}"
         )
     return round(seconds * MS_PER_SECOND)
-
-
-def _check_migrated() -> None:
-    """Raises CommandError when tables are missing; a busy database is not asked further."""
-    try:
-        executor = MigrationExecutor(connection)
-        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except OperationalError as error:
-        if "locked" in str(error):
-            return
-        raise CommandError(f"The database cannot be used: {error}.") from error
-    if missing:
-        raise CommandError("The database is not migrated: run python manage.py migrate first.")
-
-
-@contextmanager
-def _set_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set `stop`, so that a commit under way is finished first."""
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

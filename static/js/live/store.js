@@ -5,8 +5,11 @@ import { seriesKey } from "../labels.js";
 /**
  * @typedef {{labels: Record<string, string>}} SeriesInfo
  * @typedef {(number | null)[]} Row one value per time; null: no value
- * @typedef {{series: SeriesInfo[], times: number[], values: Row[], step_ms: number}} SnapshotData
- * @typedef {{series?: SeriesInfo[] | null, times: number[], values: Row[]}} UpdateData
+ * @typedef {{values: Row[], low?: Row[] | null, high?: Row[] | null}} Rows `low` and `high`: the
+ *   least and the greatest since the step before; absent: the values themselves
+ * @typedef {Rows & {series: SeriesInfo[], times: number[], step_ms: number}} SnapshotData
+ * @typedef {Rows & {series?: SeriesInfo[] | null, times: number[]}} UpdateData
+ * @typedef {{low: Row[], high: Row[]}} Band
  */
 
 /** Snapshots of a server that is this far behind are believed: its data really ends there. */
@@ -24,14 +27,17 @@ function numberOrNull(value) {
 }
 
 /**
- * @param {unknown} times
- * @param {unknown} values
+ * @param {{times: unknown, values: unknown, low?: unknown, high?: unknown}} frame
  * @param {number} rows
  */
-function fits(times, values, rows) {
-  if (!Array.isArray(times) || !Array.isArray(values) || values.length !== rows) return false;
-  if (!times.every(Number.isFinite)) return false;
-  return values.every((row) => Array.isArray(row) && row.length === times.length);
+function fits({ times, values, low, high }, rows) {
+  if (!Array.isArray(times) || !times.every(Number.isFinite)) return false;
+  /** @param {unknown} block */
+  const isBlock = (block) =>
+    Array.isArray(block) &&
+    block.length === rows &&
+    block.every((row) => Array.isArray(row) && row.length === times.length);
+  return isBlock(values) && isBlock(low ?? values) && isBlock(high ?? values);
 }
 
 /**
@@ -52,11 +58,13 @@ export class SeriesStore {
   series = [];
   /** One row per series, as long as `times`. @type {Row[]} */
   values = [];
+  /** In the form of `values`; null as long as it would say no more. @type {Band | null} */
+  band = null;
   stepMs = 0;
   /** Grows with every change, so that a drawer can tell whether it has something to do. */
   version = 0;
   #maxPoints;
-  /** @type {{version: number, times: number[], values: Row[]} | null} */
+  /** @type {{version: number, times: number[], values: Row[], band: Band | null} | null} */
   #gapped = null;
 
   /** @param {{maxPoints?: number}} [options] `maxPoints`: the oldest times beyond it are dropped */
@@ -77,16 +85,15 @@ export class SeriesStore {
    * @returns {boolean} false: the frame does not fit together and nothing was changed
    */
   replace(frame, { keepNewer = false } = {}) {
-    if (!isSeriesList(frame.series) || !fits(frame.times, frame.values, frame.series.length)) {
-      return false;
-    }
+    if (!isSeriesList(frame.series) || !fits(frame, frame.series.length)) return false;
     const newer = keepNewer && frame.step_ms === this.stepMs ? this.#newerThan(frame) : null;
     this.times = [];
     this.series = frame.series.slice();
     this.values = frame.series.map(() => []);
+    this.band = null;
     this.stepMs = numberOrNull(frame.step_ms) ?? 0;
-    this.#put(frame.times, frame.values);
-    if (newer !== null) this.#put(newer.times, newer.values);
+    this.#put(frame.times, frame);
+    if (newer !== null) this.#put(newer.times, newer);
     this.#changed();
     return true;
   }
@@ -99,12 +106,12 @@ export class SeriesStore {
   merge(frame) {
     const added = frame.series ?? [];
     if (!isSeriesList(added)) return false;
-    if (!fits(frame.times, frame.values, this.series.length + added.length)) return false;
+    if (!fits(frame, this.series.length + added.length)) return false;
     for (const info of added) {
       this.series.push(info);
-      this.values.push(new Array(this.times.length).fill(null));
+      for (const rows of this.#blocks()) rows.push(new Array(this.times.length).fill(null));
     }
-    this.#put(frame.times, frame.values);
+    this.#put(frame.times, frame);
     this.#changed();
     return true;
   }
@@ -124,7 +131,7 @@ export class SeriesStore {
   /**
    * The columns for drawing: where steps are missing, one time with nulls is put in, so that a line
    * breaks there instead of bridging the gap. The arrays must not be changed by the caller.
-   * @returns {{times: number[], values: Row[]}}
+   * @returns {{times: number[], values: Row[], band: Band | null}}
    */
   withGaps() {
     if (this.#gapped?.version === this.version) return this.#gapped;
@@ -145,10 +152,13 @@ export class SeriesStore {
       for (; from < column.length; from += 1) result.push(column[from]);
       return result;
     };
+    /** @param {Row[]} rows */
+    const broken = (rows) => rows.map((row) => filled(row, () => null));
     this.#gapped = {
       version: this.version,
       times: filled(this.times, (position) => this.times[position - 1] + this.stepMs),
-      values: this.values.map((row) => filled(row, () => null)),
+      values: broken(this.values),
+      band: this.band && { low: broken(this.band.low), high: broken(this.band.high) },
     };
     return this.#gapped;
   }
@@ -166,28 +176,37 @@ export class SeriesStore {
     return null;
   }
 
+  /** All that has a row for every series. @returns {Row[][]} */
+  #blocks() {
+    return this.band === null ? [this.values] : [this.values, this.band.low, this.band.high];
+  }
+
   /**
    * @param {number[]} times
-   * @param {Row[]} rows one for every series of the store
+   * @param {Rows} rows one for every series of the store
    */
-  #put(times, rows) {
+  #put(times, { values, low, high }) {
+    if (this.band === null && low && high) {
+      this.band = { low: this.values.map((row) => [...row]), high: this.values.map((row) => [...row]) };
+    }
+    const given = [values, low ?? values, high ?? values];
+    const blocks = this.#blocks();
     for (let i = 0; i < times.length; i += 1) {
       const time = times[i];
       const newest = this.times.length - 1;
-      if (newest < 0 || time > this.times[newest]) {
-        this.times.push(time);
-        for (let s = 0; s < rows.length; s += 1) this.values[s].push(numberOrNull(rows[s][i]));
-        continue;
-      }
-      const at = time === this.times[newest] ? newest : this.#position(time);
-      if (this.times[at] === time) {
-        for (let s = 0; s < rows.length; s += 1) this.values[s][at] = numberOrNull(rows[s][i]);
-      } else {
-        this.times.splice(at, 0, time);
+      const after = newest < 0 || time > this.times[newest];
+      const at = after ? newest + 1 : this.#position(time);
+      const known = !after && this.times[at] === time;
+      if (after) this.times.push(time);
+      else if (!known) this.times.splice(at, 0, time);
+      blocks.forEach((rows, block) => {
         for (let s = 0; s < rows.length; s += 1) {
-          this.values[s].splice(at, 0, numberOrNull(rows[s][i]));
+          const value = numberOrNull(given[block][s][i]);
+          if (after) rows[s].push(value);
+          else if (known) rows[s][at] = value;
+          else rows[s].splice(at, 0, value);
         }
-      }
+      });
     }
   }
 
@@ -211,12 +230,15 @@ export class SeriesStore {
     const endMs = frame.times.length > 0 ? Math.max(...ends(frame.times)) : -Infinity;
     const from = this.#position(endMs + 1);
     if (from === this.times.length || (this.lastTimeMs ?? 0) - endMs > KEEP_NEWER_MS) return null;
-    const rowOf = new Map(this.series.map((info, i) => [seriesKey(info.labels), this.values[i]]));
+    const rowOf = new Map(this.series.map((info, i) => [seriesKey(info.labels), i]));
     const times = this.times.slice(from);
-    const values = frame.series.map(
-      ({ labels }) => rowOf.get(seriesKey(labels))?.slice(from) ?? times.map(() => null),
+    const [values, low, high] = this.#blocks().map((rows) =>
+      frame.series.map(({ labels }) => {
+        const row = rowOf.get(seriesKey(labels));
+        return row === undefined ? times.map(() => null) : rows[row].slice(from);
+      }),
     );
-    return { times, values };
+    return { times, values, low, high };
   }
 
   /** @returns {number[]} positions whose time is more than a step after the one before */
@@ -233,7 +255,7 @@ export class SeriesStore {
   /** @param {number} count */
   #dropOldest(count) {
     this.times.splice(0, count);
-    for (const row of this.values) row.splice(0, count);
+    for (const rows of this.#blocks()) for (const row of rows) row.splice(0, count);
     this.version += 1;
   }
 

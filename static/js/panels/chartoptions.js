@@ -3,6 +3,7 @@
 /** @import uPlot from "../../vendor/uplot/uPlot.esm.js" */
 
 import { axisFormatter, axisIncrements } from "../units.js";
+import { drawBand, widenedByBand } from "./band.js";
 import { DASH_PATTERNS, strokeOf } from "./palette.js";
 import { steadySpan, valueSpan } from "./scale.js";
 import { axisTimes } from "./times.js";
@@ -10,8 +11,10 @@ import { axisTimes } from "./times.js";
 /** @typedef {import("./palette.js").Palette} Palette */
 /** @typedef {import("./types.js").PanelSpec} PanelSpec */
 /** @typedef {import("./scale.js").Span} Span */
+/** @typedef {import("../live/store.js").Band} Band */
 
 const SYNC_KEY = "pulseboard";
+const BAND_ALPHA = 0.28;
 const FONT_PX = 11;
 const DRAG_AT_LEAST_PX = 6;
 const AXIS_STEP_PX = 8;
@@ -45,6 +48,7 @@ const MOST_POINTS_WITH_DOTS = 30;
  * @property {Palette} palette
  * @property {number[]} slots of the series
  * @property {{width: number, height: number}} size
+ * @property {() => Band | null} band what the lines passed between the steps
  * @property {{select: (fromMs: number, toMs: number) => void, dragging: (on: boolean) => void,
  *   back: () => void, cursor: () => void}} on
  */
@@ -63,7 +67,8 @@ function isFilled(spec) {
  * @param {ChartWishes} wishes
  * @returns {uPlot.Options}
  */
-export function chartOptions({ spec, palette, slots, size, on }) {
+export function chartOptions({ spec, palette, slots, size, band, on }) {
+  const shownBand = () => (isStacked(spec) ? null : band());
   /** @type {uPlot.Series[]} */
   const series = [{}, ...slots.map((slot) => seriesOptions(spec, palette, slot))];
   return {
@@ -75,12 +80,13 @@ export function chartOptions({ spec, palette, slots, size, on }) {
     series,
     scales: {
       x: { time: true, auto: false },
-      y: { range: valueRange(spec) },
+      y: { range: valueRange(spec, shownBand) },
     },
     axes: [timeAxis(palette), valueAxis(spec, palette)],
     cursor: cursorOptions(palette, slots, on),
     select: { show: true, left: 0, top: 0, width: 0, height: 0 },
     hooks: {
+      drawAxes: [(u) => drawBand(u, shownBand(), (i) => palette.fill(slots[i], BAND_ALPHA))],
       setCursor: [() => on.cursor()],
       setSelect: [(u) => selected(u, on.select)],
     },
@@ -139,13 +145,15 @@ export function lonely(row) {
 
 /**
  * @param {PanelSpec} spec
+ * @param {() => Band | null} band
  * @returns {(u: uPlot, low: number | null, high: number | null) => [number, number]}
  */
-function valueRange(spec) {
+function valueRange(spec, band) {
   /** @type {Span | null} */
   let before = null;
   const zero = isFilled(spec);
-  return (_u, low, high) => {
+  return (u, lowest, highest) => {
+    const [low, high] = widenedByBand(u, lowest, highest, band());
     const known = low !== null && high !== null && Number.isFinite(low) && Number.isFinite(high);
     before = known
       ? steadySpan(before, valueSpan(low, high, { min: spec.min, max: spec.max, zero }))

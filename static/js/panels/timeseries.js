@@ -14,6 +14,7 @@ import { formatValue } from "../units.js";
 
 /** @typedef {import("./types.js").SeriesStore} SeriesStore */
 /** @typedef {import("../live/store.js").Row} Row */
+/** @typedef {import("../live/store.js").Band} Band */
 
 /** So near the pointer, in pixels, is "this line". */
 const NEAR_PX = 24;
@@ -30,8 +31,8 @@ export class TimeSeriesPanel extends QueryPanel {
   /** @type {uPlot | null} */
   #chart = null;
   #chartOf = "";
-  /** @type {{times: number[], values: Row[]}} */
-  #columns = { times: [], values: [] };
+  /** @type {{times: number[], values: Row[], band: Band | null}} */
+  #columns = { times: [], values: [], band: null };
   /** @type {Row[]} */
   #stacked = [];
   #stackedVersion = -1;
@@ -99,6 +100,7 @@ export class TimeSeriesPanel extends QueryPanel {
         palette,
         slots: this.names.map(({ slot }) => slot),
         size: this.#plotSize,
+        band: () => this.#columns.band,
         on: {
           select: (fromMs, toMs) => view.show(fromMs, toMs),
           dragging: (on) => this.#drag(on),

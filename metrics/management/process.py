@@ -1,0 +1,39 @@
+"""What the commands that run until they are stopped have in common."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.management.base import CommandError
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+
+def check_migrated() -> None:
+    """Raises CommandError when tables are missing; a busy database is not asked further."""
+    try:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except OperationalError as error:
+        if "locked" in str(error):
+            return
+        raise CommandError(f"The database cannot be used: {error}.") from error
+    if missing:
+        raise CommandError("The database is not migrated: run python manage.py migrate first.")
+
+
+@contextmanager
+def set_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set `stop`, so that a commit under way is finished first."""
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
