@@ -1,0 +1,1 @@
+"""Data on its way in and out: backup, restore, another database, import, export."""
