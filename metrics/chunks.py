@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from django.db.models import BigIntegerField, ExpressionWrapper, F, QuerySet
 
 from metrics import codec, rollups
 from metrics.columns import Floats, Ints
@@ -14,7 +15,9 @@ from metrics.rollups import Rollup
 SAMPLES = 0  # the resolution of samples themselves
 # The resolution under which a chunk that cannot be read is kept, at its negative id as start.
 DAMAGED = 1
+LATE = 2  # the resolution of samples that wait beside their chunks, see metrics.late
 RESOLUTIONS_MS = (SAMPLES, *rollups.RESOLUTIONS_MS)
+KINDS = (*RESOLUTIONS_MS, DAMAGED, LATE)  # every resolution that a row may have
 HOUR_MS = 3_600_000
 # A window is one row: long enough that rows are few and compress well, short enough that merging
 # a late sample into one costs about as much as a commit.
@@ -54,6 +57,14 @@ def find(
             yield id, at_ms, bytes(data)
 
 
+def late_rows(ids: Sequence[int], after_ms: int) -> QuerySet[Chunk]:
+    """The rows of these series, at most ROWS_PER_QUERY, that hold a late sample after that."""
+    # Adding 0 keeps SQLite from looking by the end of the window, through all series.
+    reaches_ms = ExpressionWrapper(F("end_ms") + 0, BigIntegerField())
+    rows = Chunk.objects.annotate(newest_ms=reaches_ms)
+    return rows.filter(resolution_ms=LATE, series_id__in=ids, newest_ms__gt=after_ms)
+
+
 def read_samples(ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, tuple[Ints, Floats]]:
     """Sealed samples with start_ms < time <= end_ms of each of these series that has any."""
     parts: dict[int, list[tuple[Ints, Floats]]] = {}
@@ -86,6 +97,25 @@ def join(parts: Sequence[Rollup]) -> Rollup:
         return parts[0]
     columns = zip(*(part.columns() for part in parts), strict=True)
     return Rollup(parts[0].resolution_ms, *(np.concatenate(column) for column in columns))
+
+
+def end_to_end(lines: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:
+    """Lines that follow each other in time, as one."""
+    if len(lines) == 1:
+        return lines[0]
+    return np.concatenate([times for times, _ in lines]), np.concatenate([v for _, v in lines])
+
+
+def newest_wins(lines: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:
+    """Lines, the oldest first, as one: ascending, the newest one's value where several agree."""
+    if len(lines) == 1:
+        return lines[0]
+    times = np.concatenate([np.empty(0, np.int64), *(times for times, _ in lines)])
+    values = np.concatenate([np.empty(0), *(values for _, values in lines)])
+    order = np.argsort(times, kind="stable")
+    times, values = times[order], values[order]
+    last = np.append(times[1:] != times[:-1], True)[: len(times)]
+    return times[last], values[last]
 
 
 def row(series_id: int, resolution_ms: int, start_ms: int, count: int, data: bytes) -> Chunk:

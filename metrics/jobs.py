@@ -25,6 +25,7 @@ from metrics import (
     retention,
     rolling,
     sealing,
+    settling,
     sizes,
     stats,
     vacuum,
@@ -103,6 +104,11 @@ def roll(lease: Lease, now: int) -> Iterator[object]:
     return iter(()) if reserve.is_short() else rolling.roll(lease, now)
 
 
+def settle(lease: Lease, now: int) -> Iterator[object]:
+    """Settles one slice of late samples, unless room must be kept for what makes room."""
+    return iter(()) if reserve.is_short() else settling.settle(lease, now)
+
+
 STEPS = [
     once("deferred increments", 60, add_up_deferred),
     once("receipts", 60, forget_receipts),
@@ -110,6 +116,7 @@ STEPS = [
     Step("sealing", 5, seal),
     Step("deletion of sealed batches", 5, sealing.delete_sealed),
     Step("rolling up", 30, roll),
+    Step("late samples", 600, settle),
     Step("deleted series", 10, deleting.sweep),
     Step("retention", 60, retention.expire),
     Step("measuring what is stored", 60, sizes.measure),

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from metrics import intake, keep, sizes
+from metrics import intake, keep, late, sizes
 from metrics.chunks import RESOLUTIONS_MS, SAMPLES, WINDOW_MS
 from metrics.lease import Lease
 from metrics.models import Chunk, Event
@@ -44,12 +44,15 @@ def expire(lease: Lease, now_ms: int) -> Generator[int, None, None]:
 def expired(rule: keep.Rule) -> QuerySet[Chunk]:
     """The chunks that a rule lets go, oldest first where that costs nothing."""
     rows = _may_go(rule.resolution_ms)
+    until_ms = rule.until_ms
+    if rule.resolution_ms == SAMPLES:
+        until_ms = min(until_ms, late.needed_ms())
     if rule.of_all:
-        return rows.filter(end_ms__lte=rule.until_ms).order_by("end_ms")
+        return rows.filter(end_ms__lte=until_ms).order_by("end_ms")
     # Through the unique key, by series and start: what other rules keep is not looked through.
     return rows.filter(
         series_id__in=rule.series().values("id"),
-        start_ms__lte=rule.until_ms - WINDOW_MS[rule.resolution_ms],
+        start_ms__lte=until_ms - WINDOW_MS[rule.resolution_ms],
     )
 
 

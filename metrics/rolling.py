@@ -8,14 +8,16 @@ a whole, so doing it twice changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter, itemgetter
 
 import numpy as np
 from django.db import transaction
 from django.db.models import F
 
-from metrics import chunks, codec, lease, rollups, stats
+from metrics import chunks, codec, lease, merging, rollups, stats
 from metrics.chunks import DAMAGED, SAMPLES, WINDOW_MS
 from metrics.columns import Floats, Ints
 from metrics.lease import Lease
@@ -27,7 +29,7 @@ logger = logging.getLogger(__name__)
 # After the end of a window: by then most of it is sealed, and it is rolled once.
 ROLL_AFTER_MS = 900_000
 SLICE_CHUNKS = 1_000
-UNIT_CHUNKS = 20  # one transaction: they change up to 60 chunks of rollups
+UNIT_ROWS = 60  # of rollups, changed in one transaction; windows beside each other share some
 UNIT_SAMPLES = 1_000_000
 
 Samples = tuple[Ints, Floats]
@@ -78,31 +80,45 @@ def _choose(now_ms: int) -> list[Waiting]:
 
 def _units(waiting: Sequence[Waiting]) -> Iterator[list[Waiting]]:
     unit: list[Waiting] = []
+    rows: set[Place] = set()
     samples = 0
     for one in waiting:
-        if unit and (len(unit) >= UNIT_CHUNKS or samples + one.count > UNIT_SAMPLES):
+        theirs = set(places(one.series_id, [one.start_ms]))
+        if unit and (len(rows | theirs) > UNIT_ROWS or samples + one.count > UNIT_SAMPLES):
             yield unit
-            unit, samples = [], 0
+            unit, rows, samples = [], set(), 0
         unit.append(one)
+        rows |= theirs
         samples += one.count
     if unit:
         yield unit
 
 
+def places(series_id: int, starts_ms: Iterable[int]) -> list[Place]:
+    """The chunks of rollups that these windows of samples lie in, finest first."""
+    return [
+        (resolution_ms, series_id, at_ms)
+        for resolution_ms in RESOLUTIONS_MS
+        for at_ms in sorted({chunks.window_of(one + 1, resolution_ms) for one in starts_ms})
+    ]
+
+
 def _roll(held: Lease, unit: Sequence[Waiting]) -> None:
     """Sums up these chunks' windows, in one transaction."""
-    counts_growth = _series({one.series_id for one in unit})
+    counts_growth = series({one.series_id for one in unit})
     samples, damaged = _samples([one for one in unit if one.series_id in counts_growth])
-    book = Book(unit)
-    for one in unit:
-        if one.id in samples:
-            book.add(one, *samples[one.id], counter=counts_growth[one.series_id])
+    book = Book((one.series_id, one.start_ms) for one in unit)
+    for id, windows in groupby(unit, key=attrgetter("series_id")):
+        there = [one for one in windows if one.id in samples]
+        if there:
+            line = chunks.end_to_end([samples[one.id] for one in there])
+            book.add(id, [one.start_ms for one in there], *line, counter=counts_growth[id])
     rows = book.rows()
     damaged += book.damaged
     with transaction.atomic():
         held.renew()
         # Asked again: a series that was deleted meanwhile must not leave rollups behind.
-        alive = _series(set(counts_growth))
+        alive = series(set(counts_growth))
         if damaged:
             Chunk.objects.filter(id__in=damaged).update(resolution_ms=DAMAGED, start_ms=-F("id"))
         chunks.write([row for row in rows if row.series_id in alive])
@@ -114,7 +130,7 @@ def _roll(held: Lease, unit: Sequence[Waiting]) -> None:
             Chunk.objects.filter(id__in=orphans).delete()
 
 
-def _series(ids: set[int]) -> dict[int, bool]:
+def series(ids: set[int]) -> dict[int, bool]:
     """Those of these series that exist, and whether somebody may ask what they grew."""
     rows = Series.objects.filter(id__in=ids).values_list("id", "metric__kind")
     return {id: kind != Metric.Kind.GAUGE for id, kind in rows}
@@ -135,17 +151,24 @@ def _samples(unit: Sequence[Waiting]) -> tuple[dict[int, Samples], list[int]]:
 
 
 class Book:
-    """The chunks of rollups that the windows of `unit` lie in, while they are changed."""
+    """The chunks of rollups that these windows of samples lie in, while they are changed."""
 
-    def __init__(self, unit: Sequence[Waiting]) -> None:
+    def __init__(self, windows: Iterable[tuple[int, int]]) -> None:
+        """`windows`: (series id, start)."""
         self._rollups: dict[Place, Rollup] = {}
         self._changed: set[Place] = set()
         self.damaged: list[int] = []
-        ids = sorted({one.series_id for one in unit})
+        by_series: dict[int, list[int]] = {}
+        for series_id, start_ms in windows:
+            by_series.setdefault(series_id, []).append(start_ms)
         for resolution_ms in RESOLUTIONS_MS:
-            starts = {chunks.window_of(one.start_ms + 1, resolution_ms) for one in unit}
+            starts = {
+                chunks.window_of(one + 1, resolution_ms)
+                for some in by_series.values()
+                for one in some
+            }
             rows = Chunk.objects.filter(
-                resolution_ms=resolution_ms, series_id__in=ids, start_ms__in=starts
+                resolution_ms=resolution_ms, series_id__in=list(by_series), start_ms__in=starts
             )
             for id, series_id, start_ms, data in rows.values_list(
                 "id", "series_id", "start_ms", "data"
@@ -157,27 +180,35 @@ class Book:
                     logger.error("chunk %d cannot be read and is set aside: %s", id, error)
                     self.damaged.append(id)
 
-    def add(self, window: Waiting, times: Ints, values: Floats, *, counter: bool) -> None:
-        """Puts a window's samples into the rollups of every resolution."""
-        start_ms = window.start_ms
-        end_ms = start_ms + WINDOW_MS[SAMPLES]
+    def add(
+        self,
+        series_id: int,
+        starts_ms: Sequence[int],
+        times: Ints,
+        values: Floats,
+        *,
+        counter: bool,
+    ) -> None:
+        """Puts the samples of some windows of a series into its rollups of every resolution.
+
+        Ascending, and all samples of these windows.
+        """
         finer: Rollup | None = None
-        for resolution_ms in RESOLUTIONS_MS:
+        for resolution_ms, theirs in groupby(places(series_id, starts_ms), key=itemgetter(0)):
             new = (
                 rollups.roll(times, values, resolution_ms, counter)
                 if finer is None
                 else rollups.roll_up(finer, resolution_ms, counter)
             )
-            place = (
-                resolution_ms,
-                window.series_id,
-                chunks.window_of(start_ms + 1, resolution_ms),
-            )
-            old = self._rollups.get(place)
-            spliced = new if old is None else splice(old, new, start_ms, end_ms)
-            self._rollups[place] = spliced
-            self._changed.add(place)
-            finer = spliced.between(start_ms, end_ms)
+            parts = []
+            for place in theirs:
+                part = new.between(place[2], place[2] + WINDOW_MS[resolution_ms])
+                old = self._rollups.get(place)
+                spliced = part if old is None else splice(old, part)
+                self._rollups[place] = spliced
+                self._changed.add(place)
+                parts.append(_within(spliced, starts_ms))
+            finer = chunks.join(parts)
 
     def rows(self) -> list[Chunk]:
         """What has changed, to be written."""
@@ -189,12 +220,15 @@ class Book:
         return chunks.row(series_id, resolution_ms, start_ms, len(rollup), data)
 
 
-def splice(old: Rollup, new: Rollup, from_ms: int, to_ms: int) -> Rollup:
-    """The old rollup with the new one's buckets for (from_ms, to_ms].
+def splice(old: Rollup, new: Rollup) -> Rollup:
+    """The old rollup with the new one's buckets.
 
     A bucket that sums up more samples than its new one stays: those samples have expired, and
     what came in late since then is not all there was.
     """
+    if not len(new) or not len(old) or old.end_ms[-1] < new.end_ms[0]:
+        return chunks.join([part for part in (old, new) if len(part)] or [old])
+    from_ms, to_ms = int(new.end_ms[0]) - 1, int(new.end_ms[-1])
     was = old.between(from_ms, to_ms)
     if len(was):
         joined = chunks.join((was, new))
@@ -203,3 +237,13 @@ def splice(old: Rollup, new: Rollup, from_ms: int, to_ms: int) -> Rollup:
         kept = order[np.append(ends[1:] != ends[:-1], True)]
         new = Rollup(old.resolution_ms, *(column[kept] for column in joined.columns()))
     return rollups.merge(old, new, from_ms, to_ms)
+
+
+def _within(rollup: Rollup, starts_ms: Sequence[int]) -> Rollup:
+    """The buckets in these windows of samples."""
+    first_ms, end_ms = starts_ms[0], starts_ms[-1] + WINDOW_MS[SAMPLES]
+    found = rollup.between(first_ms, end_ms)
+    if (end_ms - first_ms) // WINDOW_MS[SAMPLES] == len(starts_ms):
+        return found
+    mine = np.isin(merging.windows_of(found.end_ms), starts_ms)
+    return Rollup(found.resolution_ms, *(column[mine] for column in found.columns()))

@@ -1,11 +1,11 @@
 """Sealing: the log's samples become chunks, and its batches are let go.
 
 A slice takes the oldest batches that are not sealed, writes what they hold into the chunks of
-samples, a few chunks a transaction, and marks the batches after the last one. Until they are
-marked, their samples are in both places, which is the same as in one: samples are a set, and
-readers let the log win. So a slice may end at any moment, by kill -9 too; the next one does the
-same again. Transactions are short because a publisher waits for each of them (SQLite has one
-writer).
+samples (a few late ones beside these, see metrics.late), a few rows a transaction, and marks the
+batches after the last one. Until they are marked, their samples are in both places, which is the
+same as in one: samples are a set, and readers let the log win. So a slice may end at any moment,
+by kill -9 too; the next one does the same again. Transactions are short because a publisher waits
+for each of them (SQLite has one writer).
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from django.db import transaction
-from django.db.models import F, Min, Q, QuerySet, Sum
+from django.db.models import Min, Q, QuerySet, Sum
 
-from metrics import chunks, codec, lease, log, stats
-from metrics.chunks import DAMAGED, SAMPLES, Place
-from metrics.columns import Columns, Floats, Ints
+from metrics import late, lease, log, merging, stats
+from metrics.columns import Columns, Ints
 from metrics.lease import Lease
-from metrics.models import Batch, Chunk, Series
+from metrics.models import Batch, Series
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +38,8 @@ KEEP_SEALED_MS = 300_000  # for processes that lag behind the log's end
 STEP_SAMPLES = 1_000_000  # in memory at a time, some 60 bytes each
 READ_SAMPLES = 200_000
 READ_BATCHES = 500
-UNIT_CHUNKS = 100  # one transaction
-UNIT_BYTES = 1_000_000
 SAMPLE_BYTES = 20  # in the log
 SET_ASIDE_MS = 1 << 62  # "sealed" when: never to be deleted
-
-Samples = tuple[Ints, Floats]
 
 
 @dataclass(slots=True)
@@ -55,6 +49,7 @@ class Sealed:
     batches: int = 0
     samples: int = 0
     chunks: int = 0
+    late: int = 0  # samples that wait beside their chunks
 
 
 def seal_slice(now_ms: int, held: Lease | None = None, *, samples: int = SLICE_SAMPLES) -> Sealed:
@@ -76,7 +71,7 @@ def seal(
     chosen = _choose(now_ms, samples)
     readable: list[tuple[int, int]] = []
     passes = -(-sum(count for _, count in chosen) // STEP_SAMPLES)
-    sizer = _UnitSize()
+    sizer = merging.UnitSize()
     for turn in range(passes):
         parts: list[Columns] = []
         for ids in _groups(chosen if turn == 0 else readable, READ_BATCHES, READ_SAMPLES):
@@ -86,11 +81,16 @@ def seal(
             yield
         step = _in_order(Columns.join(parts))
         del parts
-        for unit in _units(step, sizer) if len(step) else ():
-            done.chunks += _write(held, unit, sizer)
+        step, waiting = late.split(step, now_ms)
+        for unit in merging.units(step, sizer):
+            done.chunks += merging.write(held, unit, sizer)
+            yield
+        done.late += len(waiting)
+        for lines in late.units(waiting):
+            late.write(held, lines, now_ms)
             yield
     empty = [(id, count) for id, count in chosen if count == 0]
-    for ids in _groups(readable + empty, READ_BATCHES, UNIT_BYTES // SAMPLE_BYTES):
+    for ids in _groups(readable + empty, READ_BATCHES, merging.UNIT_BYTES // SAMPLE_BYTES):
         with transaction.atomic():
             held.renew()
             Batch.objects.filter(id__in=ids).update(sealed_at_ms=now_ms)
@@ -120,7 +120,7 @@ def delete_sealed(held: Lease, now_ms: int) -> Generator[None, None, bool]:
     """
     old = Batch.objects.filter(sealed_at_ms__lt=now_ms - KEEP_SEALED_MS, id__lt=log.newest_id())
     found = list(old.order_by("sealed_at_ms").values_list("id", "count")[:READ_BATCHES])
-    for ids in _groups(found, READ_BATCHES, UNIT_BYTES // SAMPLE_BYTES):
+    for ids in _groups(found, READ_BATCHES, merging.UNIT_BYTES // SAMPLE_BYTES):
         with transaction.atomic():
             held.renew()
             Batch.objects.filter(id__in=ids).delete()
@@ -197,103 +197,3 @@ def _order(columns: Columns) -> Ints:
         return np.lexsort((columns.times, columns.series))
     # One key of both: samples in no order are then sorted in half the time.
     return np.argsort(columns.series * span_ms + times, kind="stable")
-
-
-@dataclass(slots=True)
-class _UnitSize:
-    """How many chunks a transaction takes: fewer where they are large."""
-
-    chunks: int = UNIT_CHUNKS
-
-    def saw(self, count: int, size: int) -> None:
-        wanted = UNIT_BYTES * count // max(size, 1)
-        self.chunks = max(1, min(UNIT_CHUNKS, 2 * self.chunks, wanted))
-
-
-def _units(step: Columns, size: _UnitSize) -> Iterator[dict[Place, Samples]]:
-    """The samples by chunk, some chunks at a time."""
-    window_ms = chunks.WINDOW_MS[SAMPLES]
-    windows = (step.times - 1) // window_ms * window_ms
-    differs = (step.series[1:] != step.series[:-1]) | (windows[1:] != windows[:-1])
-    bounds = np.flatnonzero(np.concatenate(([True], differs, [True])))
-    at, count = 0, len(bounds) - 1
-    while at < count:
-        unit = bounds[at : at + size.chunks + 1]
-        yield {
-            (int(step.series[start]), int(windows[start])): (
-                step.times[start:end],
-                step.values[start:end],
-            )
-            for start, end in pairwise(unit.tolist())
-        }
-        at += len(unit) - 1
-
-
-def _write(held: Lease, unit: dict[Place, Samples], size: _UnitSize) -> int:
-    """Merges samples into their chunks; how many chunks changed."""
-    existing = _existing(unit)
-    damaged: list[int] = []
-    rows: list[Chunk] = []
-    for place, new in unit.items():
-        merged: Samples | None = new
-        if place in existing:
-            id, data = existing[place]
-            try:
-                merged = merge(codec.decode(data), new)
-            except ValueError as error:
-                logger.error("chunk %d cannot be read and is set aside: %s", id, error)
-                damaged.append(id)
-        if merged is not None:
-            times, values = merged
-            data = codec.encode(times, values)
-            rows.append(chunks.row(place[0], SAMPLES, place[1], len(times), data))
-    size.saw(len(unit), sum(len(row.data) for row in rows))
-    if not rows:
-        return 0
-    with transaction.atomic():
-        held.renew()
-        # Whether the series still exist is asked here, or one deleted meanwhile came back.
-        ids = {row.series_id for row in rows}
-        alive = set(Series.objects.filter(id__in=ids).values_list("id", flat=True))
-        if damaged:
-            Chunk.objects.filter(id__in=damaged).update(resolution_ms=DAMAGED, start_ms=-F("id"))
-        chunks.write([row for row in rows if row.series_id in alive])
-    return len(rows)
-
-
-def _existing(places: dict[Place, Samples]) -> dict[Place, tuple[int, bytes]]:
-    """(id, data) of the chunks that are there already."""
-    windows: dict[int, list[int]] = {}
-    series: dict[int, list[int]] = {}
-    for id, start_ms in places:
-        windows.setdefault(start_ms, []).append(id)
-        series.setdefault(id, []).append(start_ms)
-    raw = Chunk.objects.filter(resolution_ms=SAMPLES)
-    if len(windows) <= len(series):
-        queries = [raw.filter(start_ms=at, series_id__in=ids) for at, ids in windows.items()]
-    else:
-        queries = [raw.filter(series_id=id, start_ms__in=ats) for id, ats in series.items()]
-    return {
-        (series_id, start_ms): (id, bytes(data))
-        for query in queries
-        for id, series_id, start_ms, data in query.values_list(
-            "id", "series_id", "start_ms", "data"
-        )
-    }
-
-
-def merge(old: Samples, new: Samples) -> Samples | None:
-    """Both, ascending, the new one's value where both have a time; None: nothing is new."""
-    begin = int(np.searchsorted(old[0], new[0][0]))
-    times = np.concatenate((old[0][begin:], new[0]))
-    values = np.concatenate((old[1][begin:], new[1]))
-    if begin < len(old[0]):
-        order = np.argsort(times, kind="stable")
-        times, values = times[order], values[order]
-        last = np.append(times[1:] != times[:-1], True)
-        times, values = times[last], values[last]
-        if len(times) == len(old[0]) - begin and np.array_equal(
-            values.view(np.int64), old[1][begin:].view(np.int64)
-        ):
-            return None
-    return np.concatenate((old[0][:begin], times)), np.concatenate((old[1][:begin], values))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from django.db import connection, transaction
 
 from metrics import stats
-from metrics.chunks import RESOLUTIONS_MS, SAMPLES, WINDOW_MS, window_of
+from metrics.chunks import LATE, RESOLUTIONS_MS, SAMPLES, WINDOW_MS, window_of
 from metrics.keep import DAY_MS, SHORT_NAMES
 from metrics.lease import Lease
 from metrics.models import Chunk, Series, Storage
@@ -97,7 +97,7 @@ def measuring(now_ms: int) -> Generator[None, None, None]:
         for _, metric, resolution_ms, start_ms, count, size in rows:
             live += size + ROW_BYTES
             tally = tallies.get(metric) or tallies.setdefault(metric, Tally())
-            share = tally.shares.get(resolution_ms)
+            share = tally.shares.get(SAMPLES if resolution_ms == LATE else resolution_ms)
             if share is None:  # set aside because it cannot be read
                 continue
             share.add(start_ms, count, size)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+from django.db import connection
 
 from metrics import catalog, chunks, codec, reader, rollups
 from metrics.chunks import SAMPLES, WINDOW_MS
@@ -110,3 +113,21 @@ def assert_same(found: Matrix, wanted: Matrix) -> None:
         assert (mine is None) == (true is None)
         if mine is not None and true is not None:
             np.testing.assert_array_equal(mine, true)
+
+
+@contextmanager
+def interrupted(happens: Callable[[], None], table: str, number: int = 0) -> Iterator[list[str]]:
+    """Lets something happen just before the n-th query of a table; yields that query, then."""
+    seen: list[str] = []
+    left = [number]
+
+    def watch(execute: Any, sql: str, *rest: Any) -> Any:
+        if f'FROM "{table}"' in sql and not seen:
+            left[0] -= 1
+            if left[0] < 0:
+                seen.append(sql)
+                happens()
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(watch):
+        yield seen

@@ -9,9 +9,8 @@ from typing import Any
 
 from django.db import connection
 
-from metrics import rolling, sealing
+from metrics import late, merging, rolling, sealing, settling
 from metrics.lease import TTL_MS, Lease
-from metrics.models import Batch
 from metrics.sealing import KEEP_SEALED_MS
 from tests.sealing_support import (
     NOW_MS,
@@ -19,22 +18,20 @@ from tests.sealing_support import (
     WINDOW,
     Model,
     Sample,
-    assert_rolled,
+    assert_ends_as,
     assert_rolled_is_true,
     delete_all,
-    in_chunks,
     line,
     make_series,
     model_of,
     put,
-    roll_all,
-    seal_all,
     seen,
 )
 
 KILLED = 9
 KILLS = 200  # on each database
-MOST_TURNS = 1000
+MOST_TURNS = 2000
+TURN_MS = max(TTL_MS, KEEP_SEALED_MS) + 1
 NEWS_SHARE = 0.5  # of the kills come upon new samples, the others upon what was left undone
 
 
@@ -71,6 +68,7 @@ def work(now_ms: int) -> None:
     lease = Lease(clock_ms=lambda: now_ms)
     assert lease.take()
     sealing.seal_slice(now_ms, lease)
+    settling.settle_slice(now_ms, lease)
     rolling.roll_slice(now_ms, lease)
     delete_all(now_ms, lease)
 
@@ -108,30 +106,29 @@ def news(ids: list[int], turn: int) -> list[Sample]:
 
 def main() -> None:
     """Prints how many were killed, and in how many rounds from the first moment to the last."""
-    sealing.UNIT_CHUNKS = rolling.UNIT_CHUNKS = 1  # as many transactions as there can be
+    # As many transactions as there can be.
+    merging.UNIT_CHUNKS = rolling.UNIT_ROWS = late.UNIT_SERIES = settling.FIRST_CHUNKS = 1
     sealing.STEP_SAMPLES = 1000
+    late.ROW_SAMPLES = 5
+    settling.WAIT_MS = 2 * TURN_MS  # so that samples wait through some kills
     ids = make_series("gauge", "counter")
     model: Model = {}
     chance = random.Random(3)
-    kills, rounds, moment, now_ms = 0, 1, 1, NOW_MS
+    kills, rounds, moment, now_ms = 0, 0, 1, NOW_MS
     for turn in range(MOST_TURNS):
         if chance.random() < NEWS_SHARE:
             samples = news(ids, turn)
             put(*samples)
             model |= model_of(*samples)
-        now_ms += max(TTL_MS, KEEP_SEALED_MS) + 1
+        now_ms += TURN_MS
         through = survives(moment, now_ms)
         assert seen() == model, f"killed at moment {moment}"
         assert_rolled_is_true({ids[1]})
         if not through:
             kills, moment = kills + 1, moment + 1
-        elif kills < KILLS:
-            rounds, moment = rounds + 1, 1
         else:
+            rounds, moment = rounds + 1, 1
+        if kills >= KILLS and rounds:
             break
-    seal_all(now_ms + TTL_MS)
-    roll_all(now_ms + TTL_MS)
-    assert in_chunks() == model
-    assert_rolled(model, {ids[1]})
-    assert not Batch.objects.filter(sealed_at_ms=None).exists()
+    assert_ends_as(model, {ids[1]}, now_ms + TTL_MS)
     print(kills, rounds)

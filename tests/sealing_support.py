@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics import codec, lease, rolling, rollups, sealing
-from metrics.chunks import SAMPLES, WINDOW_MS
+from metrics import codec, lease, rolling, rollups, sealing, settling
+from metrics.chunks import LATE, SAMPLES, WINDOW_MS
 from metrics.columns import Columns
 from metrics.lease import Lease
 from metrics.models import Batch, Chunk, Metric, Series
@@ -81,8 +81,23 @@ def in_chunks() -> Model:
     return found
 
 
+def waiting() -> Model:
+    """The late samples that wait beside their chunks."""
+    found: Model = {}
+    for row in Chunk.objects.filter(resolution_ms=LATE).order_by("series_id", "start_ms"):
+        times, values = codec.decode(bytes(row.data))
+        assert len(times) == row.count
+        assert times[-1] == row.end_ms
+        assert (np.diff(times) > 0).all()
+        found |= {
+            (row.series_id, time): value
+            for time, value in zip(times.tolist(), values.tolist(), strict=True)
+        }
+    return found
+
+
 def seen() -> Model:
-    """What a reader sees: the log that is not sealed, over the chunks."""
+    """What a reader sees: the log that is not sealed, over what waits, over the chunks."""
     log: Model = {}
     for batch in Batch.objects.filter(sealed_at_ms=None).order_by("id"):
         columns = Columns.unpack(bytes(batch.data))
@@ -94,7 +109,7 @@ def seen() -> Model:
                 strict=True,
             )
         )
-    return in_chunks() | log
+    return in_chunks() | waiting() | log
 
 
 def rolled(series: int, resolution_ms: int) -> Rollup:
@@ -109,6 +124,7 @@ def rolled(series: int, resolution_ms: int) -> Rollup:
 def assert_rolled(model: Model, counters: set[int]) -> None:
     """The rollups hold exactly what the model's samples add up to."""
     assert not Chunk.objects.filter(resolution_ms=SAMPLES, rolled=False).exists()
+    assert not Chunk.objects.filter(resolution_ms=LATE).exists()
     for series in {series for series, _ in model} | set(
         Chunk.objects.values_list("series_id", flat=True)
     ):
@@ -140,9 +156,25 @@ def seal_all(now_ms: int = NOW_MS, samples: int = sealing.SLICE_SAMPLES) -> None
         continue
 
 
+def settle_all(now_ms: int = NOW_MS) -> None:
+    """Settles whatever waits, as if all of it had waited long enough."""
+    while settling.settle_slice(now_ms + settling.WAIT_MS + 1):
+        continue
+
+
 def roll_all(now_ms: int = NOW_MS) -> None:
     while rolling.roll_slice(now_ms):
         continue
+
+
+def assert_ends_as(model: Model, counters: set[int], now_ms: int = NOW_MS) -> None:
+    """Once all that is left to do is done, chunks and rollups hold the model's samples."""
+    seal_all(now_ms)
+    settle_all(now_ms)
+    roll_all(now_ms)
+    assert repr(sorted(in_chunks().items())) == repr(sorted(model.items()))  # so that -0.0 counts
+    assert_rolled(model, counters)
+    assert not Batch.objects.filter(sealed_at_ms=None).exists()
 
 
 def delete_all(now_ms: int, held: Lease | None = None) -> None:

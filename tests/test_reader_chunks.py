@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +27,7 @@ from tests.reader_support import (
     every,
     exact,
     expire,
+    interrupted,
     make_series,
     put,
     roll,
@@ -43,24 +42,6 @@ pytestmark = pytest.mark.django_db
 def values(id: int, start_ms: int, end_ms: int) -> dict[int, float]:
     times, found = reader.read([id], start_ms, end_ms).get(id, decoding.NOTHING)
     return dict(zip(times.tolist(), found.tolist(), strict=True))
-
-
-@contextmanager
-def interrupted(happens: Callable[[], None], table: str, number: int = 0) -> Iterator[list[str]]:
-    """Lets something happen just before the n-th query of a table; yields that query, then."""
-    seen: list[str] = []
-    left = [number]
-
-    def watch(execute: Any, sql: str, *rest: Any) -> Any:
-        if f'FROM "{table}"' in sql and not seen:
-            left[0] -= 1
-            if left[0] < 0:
-                seen.append(sql)
-                happens()
-        return execute(sql, *rest)
-
-    with connection.execute_wrapper(watch):
-        yield seen
 
 
 def test_a_range_with_too_many_samples_in_chunks_is_refused(settings: Any) -> None:

@@ -18,7 +18,16 @@ from metrics.lease import Lease, LeaseLost
 from metrics.models import Chunk, Event, Generation, Metric, Receipt, Series
 from metrics.models import Lease as LeaseRow
 from metrics.portions import FEWEST, TARGET_S, Portion
-from tests.sealing_support import START_MS, put, roll_all, rolled, seal_all
+from tests.sealing_support import (
+    START_MS,
+    WINDOW,
+    line,
+    put,
+    roll_all,
+    rolled,
+    seal_all,
+    settle_all,
+)
 from tests.sealing_support import make_series as make_counted_series
 
 NOW_MS = 1_790_000_000_000
@@ -299,6 +308,27 @@ def test_within_the_late_days_a_correction_is_exact(lease: Lease) -> None:
     lease.release()
     put((series, START_MS + 5000, 100.0), received_ms=soon_ms)
     seal_all()
+    settle_all()
     roll_all()
     assert rolled(series, 10_000).sum.tolist() == [109.0]
     assert rolled(series, 3_600_000).max.tolist() == [100.0]
+
+
+def test_samples_stay_while_late_ones_for_them_wait(lease: Lease, settings: Any) -> None:
+    settings.KEEP_RAW_DAYS = settings.LATE_DAYS = 7
+    (series,) = make_counted_series("gauge")
+    put(*line(series, START_MS, 20))
+    lease.release()
+    seal_all()
+    roll_all()
+    end_ms = START_MS + WINDOW
+    put((series, START_MS + 5000, 100.0))
+    seal_all(end_ms + 7 * DAY_MS - 1)  # at the last moment that is promised
+    lease.take()
+    assert sum(retention.expire(lease, end_ms + 8 * DAY_MS)) == 0
+    lease.release()
+    settle_all(end_ms + 7 * DAY_MS)
+    assert rolled(series, 3_600_000).max.tolist() == [100.0]
+    lease.take()
+    assert sum(retention.expire(lease, end_ms + 8 * DAY_MS)) == 1
+    assert not Chunk.objects.filter(resolution_ms=SAMPLES).exists()

@@ -23,6 +23,7 @@ from tests.sealing_support import (
     roll_all,
     rolled,
     seal_all,
+    settle_all,
 )
 
 
@@ -79,13 +80,13 @@ def test_a_damaged_chunk_is_set_aside_and_keeps_no_other_waiting(
     Chunk.objects.filter(series_id=bad).update(data=b"\x01")
     roll_all()
     Chunk.objects.filter(series_id=half, resolution_ms=60_000).update(data=b"\x09")
-    put((half, START_MS + 60_000, 2.0))
+    put(*line(half, START_MS + 60_000, 2))
     seal_all()
     roll_all()
     assert Chunk.objects.filter(resolution_ms=DAMAGED).count() == 2
     assert not Chunk.objects.filter(resolution_ms=SAMPLES, rolled=False).exists()
     assert len(rolled(good, 10_000)) == 1
-    assert rolled(half, 60_000).count.tolist() == [6]
+    assert rolled(half, 60_000).count.tolist() == [5, 2]
     assert "cannot be read and is set aside" in caplog.text
 
 
@@ -130,6 +131,7 @@ def test_late_and_corrected_samples_are_rolled_again(store: str, late_first: boo
     for batch in batches:
         put(*batch)
         seal_all()
+        settle_all()
         roll_all()
     assert_rolled(model_of(*batches[0]) | model_of(*batches[1]), {counter})
 
@@ -177,7 +179,7 @@ def test_splicing_prefers_the_new_bucket_unless_the_old_one_sums_up_more() -> No
 
     old = bucket((1, 1.0), (10_001, 1.0), (10_002, 2.0), (30_001, 1.0), (40_001, 4.0))
     new = bucket((2, 5.0), (10_003, 6.0), (20_001, 7.0))
-    joined = splice(old, new, 0, 30_000)
+    joined = splice(old, new)
     assert joined.end_ms.tolist() == [10_000, 20_000, 30_000, 40_000, 50_000]
     assert joined.last.tolist() == [5.0, 2.0, 7.0, 1.0, 4.0]
     assert joined.count.tolist() == [1, 2, 1, 1, 1]

@@ -20,12 +20,14 @@ from metrics.query import EvaluationError, Expression, Selector, evaluate
 from metrics.query.nodes import Aggregate, Call
 from metrics.query.select import NAME_LABEL
 from metrics.reader import Stored
-from metrics.reading import decoding, samples, unsealed
+from metrics.reading import decoding, late, lines, unsealed
+from metrics.reading.budget import held
+from metrics.rollups import RESOLUTIONS_MS
 from metrics.rows import Known
 
 SERIES_AT_ONCE = 1_000
 CHUNKS_AT_ONCE = 200
-UNSEALED_AT_ONCE = 4_000_000  # samples of the log in memory, about 100 MB
+UNSEALED_AT_ONCE = 4_000_000  # samples of the log, and late ones, in memory: about 100 MB
 STEPS_AT_ONCE = 500
 # An evaluation reads the window before its first step too: at least so many steps share it.
 WINDOWS_AT_ONCE = 4
@@ -94,8 +96,8 @@ def only_rollups_before(selector: Selector) -> bool:
     """Whether (some of) the selected series have rollups older than their oldest sample."""
     ids = [known.id for _, known in zip(range(500), _selected(selector, 1 << 62), strict=False)]
     found = Chunk.objects.filter(series_id__in=ids)
-    since_ms = found.filter(resolution_ms=0).aggregate(at=Min("start_ms"))["at"]
-    older = found.filter(resolution_ms__gt=0)
+    since_ms = found.filter(resolution_ms=chunks.SAMPLES).aggregate(at=Min("start_ms"))["at"]
+    older = found.filter(resolution_ms__in=RESOLUTIONS_MS)
     return (older if since_ms is None else older.filter(end_ms__lte=since_ms)).exists()
 
 
@@ -126,17 +128,18 @@ def _samples(selector: Selector, last_id: int, after_ms: int, until_ms: int) -> 
 
 
 def _series_at_once(after_ms: int, until_ms: int) -> int:
-    """So many that their unsealed samples fit, supposing that all series have equally many."""
-    counts = unsealed.batches(after_ms, until_ms).values_list("count", flat=True)
-    waiting = sum(counts)
+    """So many that what is in no chunk fits, supposing that all series have equally much."""
+    waiting = held(unsealed.batches(after_ms, until_ms)) + held(late.rows(after_ms))
     if waiting <= UNSEALED_AT_ONCE:
         return SERIES_AT_ONCE
     return max(1, min(SERIES_AT_ONCE, Series.objects.count() * UNSEALED_AT_ONCE // waiting))
 
 
 def _group(group: Sequence[Known], after_ms: int, until_ms: int) -> Iterator[Piece]:
-    """The log first, chunks second: what is sealed meanwhile is seen twice, never not at all."""
-    fresh = samples.split(unsealed.read([known.id for known in group], after_ms, until_ms))
+    """The log first, chunks last: what is sealed meanwhile is seen twice, never not at all."""
+    ids = [known.id for known in group]
+    fresh = lines.split(unsealed.read(ids, after_ms, until_ms))
+    fresh = late.under(fresh, late.read(ids, after_ms, until_ms))
     for known in group:
         labels = {name: value for name, value in known.labels.items() if name != NAME_LABEL}
         line = fresh.pop(known.id, decoding.NOTHING)
@@ -148,10 +151,10 @@ def _joined(id: int, fresh: decoding.Line, after_ms: int, until_ms: int) -> Iter
     """A series' chunks in order of time, each with the unsealed samples in and before it."""
     for start_ms, data in _chunks(id, after_ms, until_ms):
         border_ms = start_ms + chunks.WINDOW_MS[chunks.SAMPLES]
-        sealed = samples.between(decoding.samples((id, start_ms), data), after_ms, until_ms)
-        now = samples.between(fresh, after_ms, border_ms)
-        fresh = samples.between(fresh, border_ms, until_ms)
-        line = samples.merge(sealed, now)
+        sealed = lines.between(decoding.samples((id, start_ms), data), after_ms, until_ms)
+        now = lines.between(fresh, after_ms, border_ms)
+        fresh = lines.between(fresh, border_ms, until_ms)
+        line = lines.merge(sealed, now)
         if len(line[0]):
             yield line
     if len(fresh[0]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from django.db.models import Q, QuerySet
@@ -14,10 +15,10 @@ from metrics.columns import Ints
 from metrics.models import Chunk
 from metrics.query import SeriesData
 from metrics.query.windows import Labels
-from metrics.reading import decoding, unsealed
-from metrics.reading.budget import Budget
+from metrics.reading import decoding, late, unsealed
+from metrics.reading.budget import Budget, held
 from metrics.reading.decoding import NOTHING, Line
-from metrics.reading.samples import between, end_to_end, merge, split
+from metrics.reading.lines import between, end_to_end, merge, split
 from metrics.reading.shapes import Piece, Shape
 from metrics.resolution import instead_of
 from metrics.rollups import Rollup
@@ -52,7 +53,7 @@ class Mixed:
             if start_ms < last_ms and first_ms <= end_ms:
                 taken |= (found.end_ms > start_ms) & (found.end_ms <= end_ms)
         if len(self.loose):
-            # Late ones, of which the chunk is gone: until sealed they stand for their buckets.
+            # Late ones, of which the chunk is gone: until rolled up they stand for their buckets.
             ends_ms = -(-self.loose // found.resolution_ms) * found.resolution_ms
             taken |= np.isin(found.end_ms, ends_ms)
         if not taken.all():
@@ -82,7 +83,22 @@ def read(
     budget.take(unsealed.batches(start_ms, end_ms))
     fresh = split(unsealed.read(ids, start_ms, end_ms))
     found = {id: Mixed(shape, end_ms) for id in ids}
-    _read_samples(found, fresh, resolution_ms, start_ms, end_ms, budget)
+    if resolution_ms == SAMPLES:
+        waiting = late.read(ids, start_ms, end_ms, budget)
+        parts = _chunks(ids, SAMPLES, start_ms, end_ms, budget, Q())
+    else:
+        waiting = _waiting(ids, start_ms, end_ms, budget)
+        which = Q(rolled=False) | _in_windows(fresh)
+        parts = _chunks(ids, SAMPLES, start_ms, end_ms, budget, which)
+        if waiting:
+            # Of these series alone: what waits may lie in all windows.
+            which = _in_windows(waiting)
+            late_ones = _chunks(list(waiting), SAMPLES, start_ms, end_ms, budget, which)
+            parts = chain(parts, late_ones)
+    _take_samples(found, parts, late.under(fresh, waiting), start_ms, end_ms)
+    if resolution_ms == SAMPLES:
+        for one in found.values():
+            one.covered_ms = min(one.raw_windows, default=one.covered_ms)
     others = instead_of(resolution_ms)
     for level_ms in others if resolution_ms == SAMPLES else (resolution_ms, *others):
         missing = [id for id, one in found.items() if one.covered_ms > start_ms]
@@ -96,26 +112,37 @@ def read(
     return {id: one for id, one in found.items() if len(one.samples[0]) or one.pieces}
 
 
-def _read_samples(
+def _waiting(ids: Sequence[int], start_ms: int, end_ms: int, budget: Budget) -> dict[int, Line]:
+    """Samples that wait beside their chunks; none where the budget does not suffice for them.
+
+    To read them is to read all samples of their windows. What is rolled up is answered all the
+    same then, and they are seen when they are settled.
+    """
+    most = budget.left // 2  # the rest is for what is rolled up
+    found, count = late.read_if(ids, start_ms, end_ms, most)
+    if found:
+        queries = _queries(list(found), SAMPLES, start_ms, end_ms, _in_windows(found))
+        if count + sum(map(held, queries)) > most:
+            return {}
+    return found
+
+
+def _take_samples(
     found: dict[int, Mixed],
+    parts: Iterable[tuple[int, int, bytes]],
     fresh: dict[int, Line],
-    resolution_ms: int,
     start_ms: int,
     end_ms: int,
-    budget: Budget,
 ) -> None:
-    """The samples of windows that have no rollups, or (for resolution 0) of all."""
-    which = Q()
-    if resolution_ms != SAMPLES:
-        which = Q(rolled=False) | _in_windows(line[0] for line in fresh.values())
-    parts: dict[int, list[Line]] = {}
-    for id, at_ms, data in _chunks(list(found), SAMPLES, start_ms, end_ms, budget, which):
-        parts.setdefault(id, []).append(decoding.samples((id, at_ms), data))
-        found[id].raw_windows.add(at_ms)
-    for id, lines in parts.items():
-        found[id].samples = between(end_to_end(lines), start_ms, end_ms)
-        if resolution_ms == SAMPLES:
-            found[id].covered_ms = min(found[id].raw_windows)
+    """The samples of these chunks, and the fresh ones over them."""
+    lines: dict[int, dict[int, Line]] = {}
+    for id, at_ms, data in parts:
+        if at_ms not in found[id].raw_windows:
+            found[id].raw_windows.add(at_ms)
+            lines.setdefault(id, {})[at_ms] = decoding.samples((id, at_ms), data)
+    for id, by_window in lines.items():
+        in_order = [by_window[at_ms] for at_ms in sorted(by_window)]
+        found[id].samples = between(end_to_end(in_order), start_ms, end_ms)
     for id, line in fresh.items():
         windows = (line[0] - 1) // RAW_WINDOW_MS * RAW_WINDOW_MS
         found[id].loose = line[0][~np.isin(windows, list(found[id].raw_windows))]
@@ -137,9 +164,10 @@ def _read_rollups(
     for id, at_ms, data in _chunks(ids, resolution_ms, from_ms, to_ms, budget, Q()):
         first.setdefault(id, at_ms)
         end_ms = -(-found[id].covered_ms // resolution_ms) * resolution_ms
-        buckets = decoding.buckets((id, at_ms), data, resolution_ms)
+        shape = found[id].shape
+        buckets = decoding.buckets((id, at_ms), data, resolution_ms, from_ms, end_ms, shape)
         if buckets is not None:
-            found[id].add(buckets.between(from_ms, end_ms))
+            found[id].add(buckets)
     for id, at_ms in first.items():
         found[id].covered_ms = min(found[id].covered_ms, at_ms)
 
@@ -160,23 +188,31 @@ def _chunks(
     ids: Sequence[int], resolution_ms: int, start_ms: int, end_ms: int, budget: Budget, which: Q
 ) -> Iterator[tuple[int, int, bytes]]:
     """(series id, window's start, data), per series in order of time."""
+    for rows in _queries(ids, resolution_ms, start_ms, end_ms, which):
+        budget.take(rows)
+        ordered = rows.order_by("series_id", "start_ms")
+        for id, at_ms, data in ordered.values_list("series_id", "start_ms", "data").iterator(200):
+            yield id, at_ms, bytes(data)
+
+
+def _queries(
+    ids: Sequence[int], resolution_ms: int, start_ms: int, end_ms: int, which: Q
+) -> Iterator[QuerySet[Chunk]]:
     for begin in range(0, len(ids), chunks.ROWS_PER_QUERY):
-        rows: QuerySet[Chunk] = Chunk.objects.filter(
+        yield Chunk.objects.filter(
             which,
             resolution_ms=resolution_ms,
             series_id__in=ids[begin : begin + chunks.ROWS_PER_QUERY],
             start_ms__gte=chunks.window_of(start_ms + 1, resolution_ms),
             start_ms__lt=end_ms,
         )
-        budget.take(rows)
-        rows = rows.order_by("series_id", "start_ms")
-        for id, at_ms, data in rows.values_list("series_id", "start_ms", "data").iterator(200):
-            yield id, at_ms, bytes(data)
 
 
-def _in_windows(times: Iterable[Ints]) -> Q:
-    """Chunks in whose window one of these times lies, and maybe some between."""
-    starts = {start for some in times for start in np.unique((some - 1) // RAW_WINDOW_MS).tolist()}
+def _in_windows(lines: Mapping[int, Line]) -> Q:
+    """Chunks in whose window one of these samples lies, and maybe some between."""
+    starts: set[int] = set()
+    for times, _ in lines.values():
+        starts.update(np.unique((times - 1) // RAW_WINDOW_MS).tolist())
     if len(starts) <= FEW_WINDOWS:
         return Q(start_ms__in=[start * RAW_WINDOW_MS for start in starts])
     return Q(start_ms__range=(min(starts) * RAW_WINDOW_MS, max(starts) * RAW_WINDOW_MS))
