@@ -91,7 +91,7 @@ def sqlite(path: Path) -> dict[str, Any]:
     by a migration: each connection would have to wait for the database to write it.
     """
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "metrics.sqlite3",
         "NAME": str(path),
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 from django.db import transaction
-from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models import Count, Max, Sum
 from django.db.models.functions import Length
 
 from metrics import bell, stats
@@ -31,18 +31,10 @@ def read(start_ms: int, end_ms: int) -> Iterator[tuple[int, Columns]]:
 
     Whole batches: the caller picks what it wants, and lets a higher id win.
     """
-    rows = _between(start_ms, end_ms).order_by("end_ms").values_list("id", "data")
-    for id, data in rows.iterator(ROWS_AT_ONCE):
+    rows = Batch.objects.filter(end_ms__gt=start_ms, start_ms__lte=end_ms, count__gt=0)
+    found = rows.order_by("end_ms").values_list("id", "data")
+    for id, data in found.iterator(ROWS_AT_ONCE):
         yield id, Columns.unpack(data)
-
-
-def count(start_ms: int, end_ms: int) -> int:
-    """How many samples read() would go through."""
-    return _between(start_ms, end_ms).aggregate(samples=Sum("count"))["samples"] or 0
-
-
-def _between(start_ms: int, end_ms: int) -> QuerySet[Batch]:
-    return Batch.objects.filter(end_ms__gt=start_ms, start_ms__lte=end_ms, count__gt=0)
 
 
 def size() -> tuple[int, int]:

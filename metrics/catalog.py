@@ -189,7 +189,6 @@ def _catch_up() -> None:
     if deleted is None:  # long ago, or a deletion that this process saw was rolled back
         deleted = rows.gone(list(_by_id))
     with _lock:
-        _generation = number
         gone = [known for id in sorted(deleted) if (known := _by_id.pop(id, None)) is not None]
         _deleted.extend(known.id for known in gone)
         for known in gone:
@@ -202,6 +201,8 @@ def _catch_up() -> None:
             if not left:
                 del _by_name[name]
                 _metrics.pop(name, None)
+        # Last: publishers take ids without the lock, and ask for the generation before.
+        _generation = number
 
 
 def load_metrics() -> list[str]:

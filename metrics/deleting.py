@@ -18,14 +18,14 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Max
 
 from metrics import catalog, rows
-from metrics.chunks import DAMAGED, RESOLUTIONS_MS
+from metrics.chunks import KINDS
 from metrics.clock import now_ms
 from metrics.columns import Ints
 from metrics.lease import Lease
 from metrics.models import Batch, Chunk, DeletedSeries, Generation, Metric, Series, Total
 from metrics.portions import Portion, delete_chunks
 
-SLICE_SERIES = 200  # one transaction: some 20 ms
+SLICE_SERIES = 100  # one transaction: some 10 ms
 REST_S = 0.05  # at most, between two: whoever waits for the database comes in
 SWEEP_AGAIN_MS = 86_400_000
 SWEEP_CHUNKS = 500_000  # ids in memory at a time
@@ -38,6 +38,10 @@ INSERT INTO {Generation._meta.db_table} (id, number) VALUES (1, 1)
 ON CONFLICT (id) DO UPDATE SET number = {Generation._meta.db_table}.number + 1
 RETURNING number
 """
+_NOTE = f"""
+INSERT INTO {DeletedSeries._meta.db_table} (series_id, generation, deleted_at_ms)
+SELECT id, %s, %s FROM {Series._meta.db_table} WHERE id IN """
+_DELETE = f"DELETE FROM {Series._meta.db_table} WHERE id IN "
 
 
 def find(metric: str, labels: Mapping[str, str] | None = None) -> list[int]:
@@ -79,21 +83,19 @@ def delete_metric(name: str, rest: Callable[[float], None] = time.sleep) -> int:
 
 
 def _delete_slice(ids: Sequence[int], at_ms: int) -> int:
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            # First: this row's lock puts deletions in an order, which PostgreSQL's commits keep.
-            cursor.execute(_NEXT_GENERATION)
-            generation = cursor.fetchone()[0]
-        there = list(Series.objects.filter(id__in=ids).values_list("id", flat=True))
-        if not there:
+    """In SQL: models made of the rows would hold the lock for five times as long."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # First: this row's lock puts deletions in an order, which PostgreSQL's commits keep.
+        cursor.execute(_NEXT_GENERATION)
+        generation = cursor.fetchone()[0]
+        places = ",".join(["%s"] * len(ids))
+        cursor.execute(_NOTE + f"({places})", (generation, at_ms, *ids))
+        if not cursor.rowcount:
             transaction.set_rollback(True)
             return 0
-        DeletedSeries.objects.bulk_create(
-            DeletedSeries(series_id=id, generation=generation, deleted_at_ms=at_ms) for id in there
-        )
-        Total.objects.filter(series_id__in=there).delete()
-        Series.objects.filter(id__in=there).delete()
-    return len(there)
+        Total.objects.filter(series_id__in=ids).delete()
+        cursor.execute(_DELETE + f"({places})", ids)
+        return int(cursor.rowcount)
 
 
 def sweep(lease: Lease | None, now: int) -> Generator[int, None, None]:
@@ -120,7 +122,7 @@ def _by_chunks(generations: Iterable[int]) -> Iterator[tuple[list[int], Ints]]:
     for generation in list(generations):
         deleted = DeletedSeries.objects.filter(generation=generation)
         theirs = Chunk.objects.filter(
-            resolution_ms__in=(*RESOLUTIONS_MS, DAMAGED),
+            resolution_ms__in=KINDS,
             series_id__in=list(deleted.values_list("series_id", flat=True)),
         )
         some.append(generation)

@@ -10,13 +10,13 @@ import asyncio
 from django.db import transaction
 
 from metrics import commit, writer
-from metrics.batches import count, load, newest_id, read, size
+from metrics.batches import load, newest_id, read, size
 from metrics.entry import UNKNOWN, Entry, Increment, Key, Newcomer
 from metrics.samples import Accepted
 from metrics.threads import beside_loop
 
 __all__ = [
-    "UNKNOWN", "Entry", "Increment", "Key", "Newcomer", "aappend", "append", "count", "load",
+    "UNKNOWN", "Entry", "Increment", "Key", "Newcomer", "aappend", "append", "load",
     "newest_id", "read", "size",
 ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator
+from typing import cast
 
 from django.db import connection
 
@@ -18,6 +19,7 @@ from metrics import stats
 from metrics.lease import Lease
 from metrics.portions import Portion
 from metrics.sizes import pragma
+from metrics.sqlite3.base import DatabaseWrapper
 
 # What was free all this time is not needed: sealing and expiry come by more often.
 UNUSED_S = 1800.0
@@ -40,17 +42,26 @@ def give_back(
         return
     left = _unused(time.monotonic(), unused_s)
     while left > 0:
-        began_s = time.monotonic()
         pages = min(left, PAGES.size)
-        # A script runs to its end; execute() would stop after the first page.
-        with connection.cursor() as cursor, connection.wrap_database_errors:
-            cursor.executescript(f"PRAGMA incremental_vacuum({pages})")
-        PAGES.took(time.monotonic() - began_s)
+        _free(pages)
         left -= pages
         given = [(at_s, max(0, free - pages)) for at_s, free in _seen]
         _seen.clear()
         _seen.extend(given)
         yield pages
+
+
+def _free(pages: int) -> None:
+    """Makes the file smaller by so many pages, which lie free."""
+
+    def free() -> None:
+        # A script runs to its end; execute() would stop after the first page.
+        with connection.cursor() as cursor, connection.wrap_database_errors:
+            began_s = time.monotonic()
+            cursor.executescript(f"PRAGMA incremental_vacuum({pages})")
+            PAGES.took(time.monotonic() - began_s)
+
+    cast(DatabaseWrapper, connection).patiently(free)
 
 
 def _unused(now_s: float, unused_s: float) -> int:

@@ -13,9 +13,9 @@ from django.db import connection, transaction
 
 from dashboard import protocol
 from metrics import catalog, deleting, keep, reader
-from metrics.chunks import DAMAGED, RESOLUTIONS_MS, WINDOW_MS
+from metrics.chunks import KINDS, WINDOW_MS
 from metrics.clock import now_ms
-from metrics.models import Chunk, DeletedSeries, Generation, Metric, Series, Total
+from metrics.models import Batch, Chunk, DeletedSeries, Generation, Metric, Series, Total
 from metrics.samples import Sample
 from tests.conftest import NewServer
 from tests.live_support import Shown, live
@@ -32,6 +32,16 @@ print("published", flush=True)
 input()
 accept(sample("orders", 3, region="eu"), sample("paid", 4, kind="increment"))
 accept(sample("orders", 5, region="eu"), now_ms=1_790_000_001_000)
+"""
+
+SEALING = """
+import sys
+from django.db import transaction
+from tests.test_deleting import chunk
+with transaction.atomic():
+    chunk(int(sys.argv[1]))
+    print("written", flush=True)
+    input()
 """
 
 
@@ -194,18 +204,35 @@ def test_publishing_and_deleting_at_once_loses_only_what_was_deleted(store: str)
     assert Generation.objects.get().number >= 8
 
 
+def test_what_is_cached_is_called_right_only_once_the_deleted_is_forgotten(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a publisher who looks meanwhile would store under an id that is no more."""
+    accept(sample())
+    catalog.catch_up()
+    before, during, key_of = catalog.generation(), [], catalog._key_of_known
+
+    def note(known: catalog.Known) -> catalog.Key:
+        during.append(catalog.generation())
+        return key_of(known)
+
+    monkeypatch.setattr(catalog, "_key_of_known", note)
+    deleting.delete_metric("orders")
+    assert during == [before] and catalog.generation() > before
+
+
 # Chunks
 
 
 def test_the_chunks_of_deleted_series_go_and_others_stay(store: str) -> None:
     accept(sample(region="eu"), sample(region="us"))
     gone, stays = id_of("orders", region="eu"), id_of("orders", region="us")
-    for resolution_ms in (*RESOLUTIONS_MS, DAMAGED):
+    for resolution_ms in KINDS:
         chunk(gone, resolution_ms)
         chunk(stays, resolution_ms)
     assert sweep() == 0
     deleting.delete_series([gone])
-    assert sweep() == 5
+    assert sweep() == len(KINDS)
     assert set(Chunk.objects.values_list("series_id", flat=True)) == {stays}
 
 
@@ -220,8 +247,24 @@ def test_chunks_that_were_written_meanwhile_go_a_day_later(store: str) -> None:
     assert sweep(now_ms() + keep.DAY_MS - 60_000) == 0
     day_after_ms = now_ms() + keep.DAY_MS + 1
     assert sweep(day_after_ms) == 0, "the log still holds what came before the deletion"
-    connection.cursor().execute("UPDATE metrics_batch SET sealed_at_ms = 1")
+    Batch.objects.update(sealed_at_ms=1)
     assert sweep(day_after_ms) == 1
+    assert not Chunk.objects.exists() and not DeletedSeries.objects.exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+def test_a_chunk_that_was_being_written_during_the_deletion_goes_a_day_later(store: str) -> None:
+    """On PostgreSQL neither waits for the other, so the first sweep cannot see it."""
+    accept(sample())
+    Batch.objects.update(sealed_at_ms=1)
+    sealing = Program(store, SEALING, id_of("orders")).started().go()
+    connection.close()
+    assert sealing.line() == "written\n"
+    deleting.delete_metric("orders")
+    assert sweep() == 0
+    sealing.go().finish()
+    assert sweep(now_ms() + keep.DAY_MS + 1) == 1
     assert not Chunk.objects.exists() and not DeletedSeries.objects.exists()
 
 

@@ -205,5 +205,3 @@ def test_the_size_of_the_log_is_known(store: str) -> None:
     accept(sample(), sample(n="2"))
     assert log.size() == (1, 8 + 8 + 2 * 12)
     assert log.newest_id() == Batch.objects.get().pk
-    assert log.count(NOW_MS - 1, NOW_MS) == 2
-    assert log.count(NOW_MS, NOW_MS + 1) == 0

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.sqlite3.base import DatabaseWrapper as DjangoWrapper
 
 from metrics import commit, intake, log, writer
 from metrics.columns import Columns
 from metrics.refused import Refused
 from metrics.samples import Accepted
+from metrics.sqlite3 import base
 from tests.support.samples import (
     NOW_MS,
     accept,
@@ -44,15 +49,57 @@ def running(store: str) -> Iterator[writer.Writer]:
 
 
 @only_sqlite
-def test_a_locked_database_is_told_as_503_and_the_next_try_works(store: str) -> None:
+def test_a_locked_database_is_told_as_503_and_the_next_try_works(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     accept(sample())
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout = 20")
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.02)
     with log_held(store), pytest.raises(Refused, match="locked by another program") as refusal:
         accept(sample("new"), now_ms=NOW_MS + 1)
     assert refusal.value.status == 503
     assert accept(sample(), now_ms=NOW_MS + 2).stored == 1
     assert samples_in_log() == 2
+
+
+@only_sqlite
+def test_a_publisher_comes_in_as_soon_as_the_database_is_free(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks every millisecond, however long it has waited, and so between any two jobs."""
+    accept(sample())
+    waits_s: list[float] = []
+    with ExitStack() as held:
+        held.enter_context(log_held(store))
+
+        def wait(seconds: float) -> None:
+            waits_s.append(seconds)
+            if len(waits_s) == 300:
+                held.close()
+
+        monkeypatch.setattr(base, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=wait))
+        assert accept(sample(), now_ms=NOW_MS + 1).stored == 1
+    assert waits_s == [0.001] * 300
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (10_000,), "for other statements"
+
+
+@only_sqlite
+def test_it_waits_too_while_another_program_repairs_the_database(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first to open it after a crash does; that is another code for being busy."""
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
+    tries = iter([OperationalError(), OperationalError(), None])
+    begin = DjangoWrapper._start_transaction_under_autocommit
+
+    def try_to_begin(wrapper: base.DatabaseWrapper) -> None:
+        if (error := next(tries, None)) is not None:
+            raise error from busy
+        begin(wrapper)
+
+    monkeypatch.setattr(DjangoWrapper, "_start_transaction_under_autocommit", try_to_begin)
+    assert accept(sample()).stored == 1
 
 
 @only_sqlite
