@@ -10,13 +10,14 @@ coarse rollups are always made of the finer ones on the way (RESOLUTIONS_MS).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.codec import decode_columns, encode_columns
+from metrics.codec import ALL, Payload, Rows, encode_columns, unpack
 from metrics.codec.decimals import MAX_DECIMALS, exactly, scale, unscale
 
 Ints = NDArray[np.int64]
@@ -25,6 +26,9 @@ Floats = NDArray[np.float64]
 RESOLUTIONS_MS = (10_000, 60_000, 3_600_000)
 _DECIMAL_LAYOUT = 1  # values as integers; plus their number of decimals
 _BITS_LAYOUT = _DECIMAL_LAYOUT + MAX_DECIMALS + 1  # values by their bits
+# The columns of the bytes, in their order, and the kinds of their numbers: sums may be either.
+_END, _COUNT, _SINCE_START, _UNTIL_END, _LAST, _FROM_LAST, _BELOW, _ABOVE, _SUM, _RESETS = range(10)
+_KINDS = ("i" * 8 + "ff", "i" * 9 + "f")
 _EXACT = 1 << 53  # integers up to here are floats, and so are their sums
 
 
@@ -58,7 +62,11 @@ class Rollup:
 
     def columns(self) -> list[NDArray[Any]]:
         """All columns, end_ms first, in the order of the fields."""
-        return [getattr(self, field.name) for field in fields(self)[1:]]
+        return [getattr(self, name) for name in COLUMNS]
+
+
+COLUMNS = tuple(field.name for field in fields(Rollup)[1:])
+_INTEGERS = frozenset(("end_ms", "count", "first_ms", "last_ms"))
 
 
 def roll(times: Ints, values: Floats, resolution_ms: int, counter: bool = True) -> Rollup:
@@ -143,48 +151,6 @@ def merge(old: Rollup, new: Rollup, from_ms: int, to_ms: int) -> Rollup:
     return Rollup(old.resolution_ms, *joined)
 
 
-def as_gauge(
-    rollup: Rollup, which: Literal["last", "min", "max", "avg"] = "last"
-) -> tuple[Ints, Floats]:
-    """One sample a bucket: "last" at its own time, the others at the end of the bucket."""
-    if which == "last":
-        return rollup.last_ms, rollup.last
-    if which == "avg":
-        return rollup.end_ms, rollup.sum / rollup.count
-    return rollup.end_ms, rollup.min if which == "min" else rollup.max
-
-
-def as_counter(rollup: Rollup, *newer: Rollup) -> tuple[Ints, Floats]:
-    """The first and the last sample of every bucket, as a counter that never falls.
-
-    Between any two of these samples the counter grows by what the true one grew, its resets
-    added; so increase and rate over whole buckets see the same first sample, last sample and
-    growth as they do in the samples themselves. It ends at the true value, so that later samples
-    follow it without a seam; before a reset it is therefore lower than the true one was, maybe
-    below zero.
-
-    Several rollups, oldest first, are read as one: their resolutions may differ, their times may
-    not overlap.
-    """
-    first, last, resets, first_ms, last_ms = (
-        np.concatenate([getattr(part, name) for part in (rollup, *newer)])
-        for name in ("first", "last", "resets", "first_ms", "last_ms")
-    )
-    lost = np.zeros(2 * len(first))
-    lost[1::2] = resets
-    lost[2::2] = np.where(first[1:] < last[:-1], last[:-1], 0.0)
-    np.cumsum(lost, out=lost)
-    values = np.empty(2 * len(first))
-    values[::2], values[1::2] = first, last
-    times = np.empty(2 * len(first), np.int64)
-    times[::2], times[1::2] = first_ms, last_ms
-    if lost.any():
-        values += lost - lost[-1]
-        np.maximum.accumulate(values, out=values)  # rounding must not look like a reset
-    kept = np.append(times[1:] != times[:-1], True) if len(times) else times != times
-    return times[kept], values[kept]
-
-
 def encode(rollup: Rollup) -> bytes:
     """The buckets as bytes, bit for bit, but for the resolution: decode() must be told it.
 
@@ -212,32 +178,77 @@ def encode(rollup: Rollup) -> bytes:
     return encode_columns(layout, columns)
 
 
-def decode(data: bytes | memoryview, resolution_ms: int) -> Rollup:
-    """The inverse of encode(). Raises ValueError when these bytes are no whole such rollup."""
-    layout, columns = decode_columns(data)
-    kinds = "".join(column.dtype.kind for column in columns)
-    if not _DECIMAL_LAYOUT <= layout <= _BITS_LAYOUT or kinds not in (
-        "i" * 8 + "ff",
-        "i" * 9 + "f",
-    ):
-        raise ValueError(f"layout {layout} of {len(columns)} columns, expected a rollup")
-    end_ms, count, since_start, until_end, last, from_last, below, above, sums, resets = columns
+def decode(
+    data: bytes | memoryview,
+    resolution_ms: int,
+    names: Collection[str] = COLUMNS,
+    pick: Callable[[Ints], Rows] | None = None,
+) -> Rollup:
+    """The inverse of encode(). Raises ValueError when these bytes are no whole such rollup.
+
+    Less costs less: of columns that are not named, numbers are 0 and values NaN (``end_ms`` is
+    always there); ``pick`` is given the ends of all buckets and says which rows are wanted.
+    """
+    payload = unpack(data)
+    if not _DECIMAL_LAYOUT <= payload.layout <= _BITS_LAYOUT or payload.kinds not in _KINDS:
+        raise ValueError(
+            f"layout {payload.layout} of {len(payload.kinds)} columns, expected a rollup"
+        )
+    end_ms = payload.column(_END)
+    rows = ALL if pick is None else pick(end_ms)
+    if rows is not ALL:
+        end_ms = end_ms[rows]
     if (end_ms % resolution_ms).any():
         raise ValueError(f"the rollup's buckets are not of {resolution_ms} ms")
-    first = from_last + _one_before(last)
-    whole = (first, last, np.minimum(first, last) - below, np.maximum(first, last) + above)
-    decimals = layout - _DECIMAL_LAYOUT
+    found = _values(payload, rows, names)
+    if "count" in names:
+        found["count"] = payload.column(_COUNT, rows)
+    if "first_ms" in names:
+        found["first_ms"] = payload.column(_SINCE_START, rows) + end_ms - resolution_ms
+    if "last_ms" in names:
+        found["last_ms"] = end_ms - payload.column(_UNTIL_END, rows)
+    if "resets" in names:
+        found["resets"] = payload.column(_RESETS, rows)
+    if len(found) < len(COLUMNS) - 1:
+        nothing, unknown = np.zeros(len(end_ms), np.int64), np.full(len(end_ms), np.nan)
+        for name in COLUMNS:
+            found.setdefault(name, nothing if name in _INTEGERS else unknown)
+    return Rollup(resolution_ms, end_ms, *(found[name] for name in COLUMNS[1:]))
 
-    def value(column: Ints) -> Floats:
-        return column.view(np.float64) if layout == _BITS_LAYOUT else unscale(column, decimals)
 
-    if sums.dtype == np.int64:
-        sums = unscale(sums + _expected_sum(count, first, last), min(decimals, MAX_DECIMALS))
-    first_ms, last_ms = since_start + end_ms - resolution_ms, end_ms - until_end
-    first_, last_, low, high = map(value, whole)
-    return Rollup(
-        resolution_ms, end_ms, count, sums, low, high, first_, last_, first_ms, last_ms, resets
-    )
+def _values(payload: Payload, rows: Rows, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Those of the columns sum, min, max, first and last that are named."""
+    until = _end_of(rows, payload.rows)
+    lasts = payload.column(_LAST, slice(0, until))  # each rests on those before it
+    last = lasts[rows]
+    whole = {"last": last}
+    if not {"first", "min", "max", "sum"}.isdisjoint(names):
+        whole["first"] = first = payload.column(_FROM_LAST, rows) + _one_before(lasts)[rows]
+        if "min" in names:
+            whole["min"] = np.minimum(first, last) - payload.column(_BELOW, rows)
+        if "max" in names:
+            whole["max"] = np.maximum(first, last) + payload.column(_ABOVE, rows)
+    decimals = payload.layout - _DECIMAL_LAYOUT
+    is_bits = payload.layout == _BITS_LAYOUT
+    found = {
+        name: column.view(np.float64) if is_bits else unscale(column, decimals)
+        for name, column in whole.items()
+        if name in names
+    }
+    if "sum" in names:
+        sums = payload.column(_SUM, rows)
+        if sums.dtype == np.int64:
+            sums = sums + _expected_sum(payload.column(_COUNT, rows), whole["first"], last)
+            sums = unscale(sums, min(decimals, MAX_DECIMALS))
+        found["sum"] = sums
+    return found
+
+
+def _end_of(rows: Rows, count: int) -> int:
+    """How many of so many rows there are up to the last of these."""
+    if isinstance(rows, slice):
+        return rows.indices(count)[1]
+    return int(rows[-1]) + 1 if len(rows) else 0
 
 
 def _one_before(last: Ints) -> Ints:

@@ -173,6 +173,41 @@ def test_no_columns_and_no_rows_come_back_as_such() -> None:
     assert (len(times), len(values)) == (0, 0)
 
 
+@st.composite
+def rows_of(draw: st.DrawFn, count: int) -> codec.Rows:
+    """Some of so many rows: a stretch of them, or any."""
+    if draw(st.booleans()):
+        begin = draw(st.integers(0, count))
+        return slice(begin, draw(st.integers(begin, count)))
+    picked = draw(st.sets(st.integers(0, count - 1))) if count else []
+    return np.array(sorted(picked), np.int64)
+
+
+@given(
+    floats_of_any_kind(),
+    st.lists(st.integers(-(1 << 40), 1 << 40), min_size=80, max_size=80),
+    st.integers(0, 3),
+    st.data(),
+)
+@example([-0.0] * 40 + [1.25] * 30, [7] * 80, 0, None)
+@settings(deadline=None)
+def test_some_rows_of_some_columns_are_those_of_the_whole(
+    numbers: list[float], whole: list[int], summed: int, data: st.DataObject | None
+) -> None:
+    column = np.array(whole, np.int64)
+    for _ in range(summed):
+        column = np.cumsum(column)
+    values = np.array(numbers, np.float64)
+    columns = [column[: len(values)], values, steady_ms[: len(values)]]
+    payload = codec.unpack(codec.encode_columns(1, columns))
+    assert (payload.rows, payload.kinds) == (len(values), "ifi")
+    rows = data.draw(rows_of(len(values))) if data is not None else slice(3, 30)
+    for number in (2, 0, 1):
+        found = payload.column(number, rows)
+        assert found.dtype == columns[number].dtype
+        assert bits(found) == bits(columns[number][rows])
+
+
 def test_threads_encode_and_decode_at_once() -> None:
     chunks = [(steady_ms, walk(1.0)) for _ in range(4)]
     expected = [codec.encode(*chunk) for chunk in chunks]

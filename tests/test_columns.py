@@ -65,6 +65,27 @@ def test_one_time_for_all_is_stored_once(batch: list[tuple[int, int, float]]) ->
     assert rows(Columns.unpack(memoryview(data))) == rows(columns(batch))
 
 
+@given(st.lists(BATCHES.map(lambda batch: batch[:2]), max_size=8), st.booleans())
+def test_many_batches_at_once_are_what_they_are_one_by_one(
+    batches: list[list[tuple[int, int, float]]], one_time: bool
+) -> None:
+    if one_time:
+        batches = [[(id, 1_790_000_000_000, value) for id, _, value in one] for one in batches]
+    found, numbers = Columns.unpack_all([columns(batch).pack() for batch in batches])
+    assert [column.dtype.str for column in (found.series, found.times)] == ["<i8", "<i8"]
+    in_order = np.argsort(numbers, kind="stable")
+    assert numbers[in_order].tolist() == [n for n, batch in enumerate(batches) for _ in batch]
+    assert rows(found.take(in_order)) == [one for batch in batches for one in rows(columns(batch))]
+
+
+def test_of_many_batches_a_damaged_one_is_refused() -> None:
+    data = Columns.of([1, 2], [5, 6], [0.5, 1.5]).pack()
+    with pytest.raises(ValueError, match="packed batches of 2 samples have 48 bytes"):
+        Columns.unpack_all([data, data, data[:-1]])
+    with pytest.raises(ValueError, match="not a packed batch of version 1"):
+        Columns.unpack_all([data, b"\x02" + data[1:]])
+
+
 @given(st.lists(BATCHES, max_size=4))
 def test_joined_batches_keep_their_order(batches: list[list[tuple[int, int, float]]]) -> None:
     joined = Columns.join([columns(batch) for batch in batches])

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.query import Matrix, SeriesData, evaluate, parse
-from metrics.rollups import RESOLUTIONS_MS
+from metrics.reading import shapes
+from metrics.rollups import RESOLUTIONS_MS, roll
 from tests.support.memory_source import Memory, Sample
 from tests.support.rolled_source import LABELS, RolledSource, arrays
 
 TEN_S, MINUTE, HOUR = RESOLUTIONS_MS
+DAY = 24 * HOUR
 START_MS = 1_699_999_200_000  # a full hour
 LOOKBACK_MS = 300_000
 
@@ -65,7 +67,7 @@ def same(found: Matrix, exact: Matrix) -> None:
 
 
 @settings(deadline=None)
-@given(histories(), st.sampled_from(RESOLUTIONS_MS), st.integers(1, 3), st.data())
+@given(histories(), st.sampled_from(RESOLUTIONS_MS), st.sampled_from([1, 2, 3, 6, 30]), st.data())
 def test_whole_buckets_answer_for_a_gauge_what_its_samples_do(
     samples: list[Sample], resolution_ms: int, buckets: int, data: st.DataObject
 ) -> None:
@@ -135,12 +137,24 @@ def test_old_minutes_of_which_only_hours_are_left_make_a_line_without_holes() ->
     assert (found.low[0, 1:6].tolist(), found.high[0, 1:6].tolist()) == ([0.0] * 5, [59.0] * 5)
 
 
+def test_buckets_between_two_steps_are_one_row_with_their_least_and_greatest() -> None:
+    times = np.arange(START_MS - DAY + MINUTE, START_MS + 2 * DAY + 1, MINUTE)
+    values = (np.arange(len(times)) % 977).astype(np.float64)
+    steps_ms = np.array([START_MS, START_MS + DAY])
+    gauge = shapes.Gauge(steps_ms, LOOKBACK_MS)
+    [(seen_ms, last, low, high)] = gauge.pieces(roll(times, values, HOUR))
+    assert seen_ms.tolist() == [START_MS, START_MS + DAY, START_MS + 2 * DAY]
+    assert last.tolist() == values[[1439, 2879, 4319]].tolist()
+    days = values.reshape(3, 1440)
+    assert low.tolist() == days.min(axis=1).tolist()
+    assert high.tolist() == days.max(axis=1).tolist()
+
+
 def test_a_spike_of_one_second_is_seen_in_a_year() -> None:
-    day = 24 * HOUR
     samples = [(START_MS + 600_000 * at, 1.0) for at in range(365 * 24 * 6)]
-    spike = START_MS + 200 * day + 12_345_000
+    spike = START_MS + 200 * DAY + 12_345_000
     samples = sorted([*samples, (spike, 99.0), (spike + 1000, 1.0)])
-    found = from_parts("x_total", [(HOUR, samples)], START_MS + 360 * day, 12 * HOUR)
+    found = from_parts("x_total", [(HOUR, samples)], START_MS + 360 * DAY, 12 * HOUR)
     assert np.nanmax(found.values) == 1.0
     assert found.high is not None
     [at] = np.flatnonzero(found.high[0] == 99.0)

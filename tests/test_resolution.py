@@ -28,9 +28,10 @@ assert END_MS % DAY == 0
         (MINUTE, END_MS, MINUTE),
         (90_000, END_MS, TEN_S),
         (12 * HOUR, END_MS, HOUR),
-        (12 * HOUR, END_MS + MINUTE, MINUTE),
-        (12 * HOUR, END_MS + 1, MINUTE),  # an hour's last value would be older than the lookback
-        (31_536_000, END_MS, MINUTE),  # a year in 1,000 steps
+        (6 * HOUR, END_MS + MINUTE, MINUTE),
+        (6 * HOUR, END_MS + 1, MINUTE),  # an hour's last value would be older than the lookback
+        (8 * HOUR, END_MS + 1, HOUR),  # but its mean will do: it is a small part of the step
+        (31_536_000, END_MS, HOUR),  # a year in 1,000 steps
         (7 * DAY, END_MS, HOUR),
     ],
 )

@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 
 from metrics import codec
 from metrics.rollups import (
+    COLUMNS,
     RESOLUTIONS_MS,
     Rollup,
-    as_counter,
-    as_gauge,
     decode,
     encode,
     merge,
     roll,
     roll_up,
 )
-from tests.support.memory_source import Sample, run, series
+from tests.support.memory_source import Sample
 
 TEN_S, MINUTE, HOUR = RESOLUTIONS_MS
 START_MS = 1_699_999_200_000  # a full hour
@@ -191,7 +190,6 @@ def test_no_spike_is_lost(samples: list[Sample]) -> None:
 def test_nothing_rolls_up_to_nothing() -> None:
     nothing = rolled([], TEN_S)
     assert len(nothing) == len(roll_up(nothing, HOUR)) == len(decode(encode(nothing), TEN_S)) == 0
-    assert len(as_counter(nothing)[0]) == len(as_gauge(nothing, "avg")[0]) == 0
 
 
 def test_a_gauge_keeps_no_resets() -> None:
@@ -205,6 +203,24 @@ def test_a_gauge_keeps_no_resets() -> None:
 def test_a_rollup_comes_back_bit_for_bit(samples: list[Sample], resolution_ms: int) -> None:
     found = rolled(samples, resolution_ms)
     assert equal(decode(encode(found), resolution_ms), found)
+
+
+@given(histories(anything | readings), resolutions, st.sets(st.sampled_from(COLUMNS)), st.data())
+@settings(deadline=None)
+def test_a_part_of_a_rollup_is_that_part_of_the_whole(
+    samples: list[Sample], resolution_ms: int, names: set[str], data: st.DataObject
+) -> None:
+    whole = rolled(samples, resolution_ms)
+    begin = data.draw(st.integers(0, len(whole)))
+    picked = data.draw(st.sets(st.integers(0, len(whole) - 1)))
+    for rows in (slice(begin, None), slice(0, begin), np.array(sorted(picked), np.int64)):
+        found = decode(encode(whole), resolution_ms, names, lambda _, rows=rows: rows)  # type: ignore[misc]
+        assert same(found.end_ms, whole.end_ms[rows])
+        for name in COLUMNS:
+            column = getattr(found, name)
+            assert len(column) == len(found)
+            if name in names:
+                assert same(column, getattr(whole, name)[rows])
 
 
 @pytest.mark.parametrize(("counter", "at_most"), [(True, 4.5), (False, 8.0)])
@@ -229,71 +245,3 @@ def test_a_range_made_anew_equals_all_made_anew(samples: list[Sample], data: st.
     gone = merge(after, rolled([], MINUTE), end - MINUTE, end)
     assert equal(after.between(end - MINUTE, end), rolled(inside, MINUTE))
     assert len(gone) == len(after) - 1
-
-
-def test_a_gauge_is_drawn_from_what_was_asked_for() -> None:
-    fine = rolled([(START_MS + 1000, 1.0), (START_MS + 2000, 4.0), (START_MS + 3000, 1.0)], TEN_S)
-    drawn = (as_gauge(fine), as_gauge(fine, "min"), as_gauge(fine, "max"), as_gauge(fine, "avg"))
-    assert [values.tolist() for _, values in drawn] == [[1.0], [1.0], [4.0], [2.0]]
-    seen_at = [times[0] - START_MS for times, _ in drawn]
-    assert seen_at == [3000, 10_000, 10_000, 10_000]
-
-
-@given(histories(readings), resolutions, st.data())
-@settings(deadline=None)
-def test_a_counter_grows_by_the_truth_over_any_buckets(
-    samples: list[Sample], resolution_ms: int, data: st.DataObject
-) -> None:
-    fine = rolled(samples, resolution_ms)
-    times, values = as_counter(fine)
-    assert (np.diff(times) > 0).all()
-    assert (np.diff(values) >= 0).all()
-    first = data.draw(st.integers(0, len(fine) - 1))
-    last = data.draw(st.integers(first, len(fine) - 1))
-    for begin_ms in (fine.first_ms[first], fine.last_ms[first]):
-        held = dict(zip(times.tolist(), values.tolist(), strict=True))
-        inside = [sample for sample in samples if begin_ms <= sample[0] <= fine.last_ms[last]]
-        if inside:
-            assert held[inside[-1][0]] - held[inside[0][0]] == grown(inside)
-
-
-@given(histories(readings), st.data())
-@settings(deadline=None)
-def test_coarse_fine_and_raw_parts_join_without_a_seam(
-    samples: list[Sample], data: st.DataObject
-) -> None:
-    cuts = data.draw(st.lists(st.integers(0, len(samples)), min_size=2, max_size=2).map(sorted))
-    hours_end = end_of(samples[cuts[0] - 1][0], HOUR) if cuts[0] else START_MS - HOUR
-    fine_end = max(hours_end, end_of(samples[cuts[1] - 1][0], TEN_S) if cuts[1] else 0)
-    old = rolled([sample for sample in samples if sample[0] <= hours_end], HOUR)
-    newer = rolled([sample for sample in samples if hours_end < sample[0] <= fine_end], TEN_S)
-    times, values = as_counter(old, newer)
-    raw = [sample for sample in samples if sample[0] > fine_end]
-    joined = [*zip(times.tolist(), values.tolist(), strict=True), *raw]
-    assert joined[-1] == samples[-1]
-    assert joined[0][0] == samples[0][0]
-    assert grown(joined) == grown(samples)
-
-
-def test_a_counter_without_resets_comes_back_as_it_was() -> None:
-    samples = [(START_MS + 100 * tenth, 0.1 * tenth) for tenth in range(500)]
-    found = dict(zip(*(part.tolist() for part in as_counter(rolled(samples, TEN_S))), strict=True))
-    assert found.items() <= dict(samples).items()
-
-
-@pytest.mark.parametrize("resolution_ms", [TEN_S, MINUTE])
-def test_a_query_for_the_rate_sees_no_difference(resolution_ms: int) -> None:
-    random = np.random.default_rng(7)
-    values = np.cumsum(random.integers(1, 100, 3600)).astype(np.float64)
-    values[2000:] -= values[2000]
-    times = START_MS + 500 + np.arange(3600) * 1000
-    raw = [*zip(times.tolist(), values.tolist(), strict=True)]
-    joined = [
-        *zip(*(part.tolist() for part in as_counter(rolled(raw, resolution_ms))), strict=True)
-    ]
-    end = START_MS + HOUR
-    exact, found = (
-        run("rate(x_total[5m])", [series("x_total", held)], START_MS + 5 * MINUTE, end, MINUTE)
-        for held in (raw, joined)
-    )
-    assert found.values == pytest.approx(exact.values, rel=1e-12)

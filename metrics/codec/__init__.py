@@ -12,15 +12,20 @@ planes of one kind of number look alike, which is what the compressor lives on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metrics.codec import columns
-from metrics.codec.body import HeadReader, compress, decompress, numbers
+from metrics.codec.body import compress, decompress, numbers, numbers_at
+from metrics.codec.integers import ALL, Rows
 
-__all__ = ["Floats", "Ints", "decode", "decode_columns", "encode", "encode_columns"]
+__all__ = [
+    "ALL", "Floats", "Ints", "Payload", "Rows", "decode", "decode_columns", "encode",
+    "encode_columns", "unpack",
+]  # fmt: skip
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -76,23 +81,55 @@ def decode_columns(data: bytes | memoryview) -> tuple[int, list[Column]]:
 
     Raises ValueError for an unknown version and for damaged or cut bytes.
     """
+    payload = unpack(data)
+    return payload.layout, [payload.column(number) for number in range(len(payload.kinds))]
+
+
+class Payload:
+    """What unpack() gives: columns that are decoded as they are asked for.
+
+    ``kinds`` has a letter for each: ``i`` int64, ``f`` float64. The bytes were checked as a
+    whole before, whichever columns are asked for.
+    """
+
+    def __init__(self, body: bytes, layout: int, rows: int, places: list[tuple[int, int]]) -> None:
+        self.layout = layout
+        self.rows = rows
+        self.kinds = "".join(["i" if columns.is_whole(body, head) else "f" for head, _ in places])
+        self._body = body
+        self._places = places  # where each one's head is, and where its bytes begin
+
+    def column(self, number: int, wanted: Rows = ALL) -> Column:
+        """A new array of the wanted rows, ascending, of a column: costs less than all of them.
+
+        Raises ValueError where the column is damaged.
+        """
+        return columns.read(self._body, *self._places[number], self.rows, wanted)
+
+
+def unpack(data: bytes | memoryview) -> Payload:
+    """The columns of encode_columns(), none of them decoded yet.
+
+    Raises ValueError for an unknown version and for damaged or cut bytes.
+    """
     if len(data) == 0:
         raise ValueError("a payload of 0 bytes holds no columns")
     if data[0] != VERSION_1:
         raise ValueError(f"payload version {data[0]} is not known here, only {VERSION_1} is")
     body = decompress(memoryview(data)[1:])
-    head = HeadReader(body)
-    layout = head.bytes(1)[0]
-    rows, count = head.numbers(2)
-    if not (0 <= rows <= MAX_ROWS and 0 <= count <= _MAX_COLUMNS):
-        raise ValueError(f"a payload of {count} columns and {rows} rows is damaged")
-    described = [columns.describe(head, rows) for _ in range(count)]
-    expected = head.position + sum(column.body_bytes for column in described)
-    if expected != len(body):
-        raise ValueError(f"the payload's body has {len(body)} bytes, expected {expected}")
-    arrays: list[Column] = []
-    at = head.position
-    for column in described:
-        arrays.append(column.read(body, at))
-        at += column.body_bytes
-    return layout, arrays
+    heads, sizes = [], []
+    try:
+        layout = body[0]
+        (rows, count), at = numbers_at(body, 1, 2)
+        if not (0 <= rows <= MAX_ROWS and 0 <= count <= _MAX_COLUMNS):
+            raise ValueError(f"a payload of {count} columns and {rows} rows is damaged")
+        for _ in range(count):
+            heads.append(at)
+            at, size = columns.lengths(body, at, rows)
+            sizes.append(size)
+    except IndexError:
+        raise ValueError("a damaged payload: its head is cut") from None
+    starts = list(accumulate(sizes, initial=at))
+    if starts.pop() != len(body):
+        raise ValueError(f"the payload's body has {len(body)} bytes, expected {at + sum(sizes)}")
+    return Payload(body, layout, rows, list(zip(heads, starts, strict=True)))

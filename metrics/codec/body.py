@@ -14,6 +14,7 @@ _OWN_BLOCK_BYTES = (
     512  # blocks shorter than this gain less from their own statistics than they cost
 )
 _INT64_END = 1 << 63
+_INT64_BYTES = 8
 
 
 class _Contexts(threading.local):
@@ -72,27 +73,22 @@ def numbers(*found: int) -> bytes:
     return bytes([low | high << 4 for low, high in pairs]) + b"".join(spelled)
 
 
-class HeadReader:
-    """Reads what stands at the beginning of a body. Raises ValueError where that is damaged."""
+def numbers_at(body: bytes, at: int, count: int) -> tuple[list[int], int]:
+    """What numbers() wrote, ``count`` of them, and where they end.
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.position = 0
-
-    def bytes(self, count: int) -> bytes:
-        found = self._data[self.position : self.position + count]
-        if len(found) != count:
-            raise ValueError("a damaged payload: its head is cut")
-        self.position += count
-        return found
-
-    def numbers(self, count: int) -> list[int]:
-        """What numbers() wrote, ``count`` of them."""
-        found = []
-        for pair in self.bytes(count // 2):
-            for size in (pair & 0xF, pair >> 4):
-                number = int.from_bytes(self.bytes(size), "little", signed=True)
-                if not -_INT64_END <= number < _INT64_END:
-                    raise ValueError("a damaged payload: a number in its head is too large")
-                found.append(number)
-        return found
+    Raises ValueError where they are damaged, IndexError at the end of the body.
+    """
+    begin = at + count // 2
+    found = []
+    for place in range(at, begin):
+        sizes = body[place]
+        for size in (sizes & 0xF, sizes >> 4):
+            if not size:
+                found.append(0)
+                continue
+            number = int.from_bytes(body[begin : begin + size], "little", signed=True)
+            if size > _INT64_BYTES and not -_INT64_END <= number < _INT64_END:
+                raise ValueError("a damaged payload: a number in its head is too large")
+            found.append(number)
+            begin += size
+    return found, begin

@@ -37,8 +37,11 @@ _SIGNED: dict[int, type[np.signedinteger[Any]]] = {
 MAX_ORDER = 2
 MAX_WIDTH = 8
 
+Rows = slice | Ints  # ascending, no step, none of them negative
+ALL = slice(None)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Plan:
     """How a column is predicted; `width` bytes hold what it missed, 0 where it missed nothing."""
 
@@ -87,27 +90,50 @@ def pack(x: Ints, patterns: bool = False) -> tuple[Plan, list[bytes]]:
     return Plan(order, len(planes), start, slope, unit), planes
 
 
-def unpack(plan: Plan, rows: int, body: bytes, at: int) -> Ints:
-    """The column of a plan whose planes begin at ``at`` in ``body``."""
+def unpack(plan: Plan, rows: int, body: bytes, at: int, wanted: Rows = ALL) -> Ints:
+    """The column of a plan whose planes begin at ``at`` in ``body``; of it the wanted rows."""
     if plan.width == 0 or rows <= plan.order:
-        return plan.start + np.arange(rows, dtype=np.int64) * wrapped(plan.slope * plan.unit)
-    missed = _joined(body, at, plan.width, rows - plan.order)
+        return _line(plan.start, wrapped(plan.slope * plan.unit), rows, wanted)
+    planes = np.frombuffer(body, np.uint8, plan.body_bytes(rows), at).reshape(plan.width, -1)
     if plan.order == 0:
-        x = missed.astype(np.int64)
+        x = _joined(planes if wanted is ALL else planes[:, wanted]).astype(np.int64, copy=False)
         if plan.slope:
-            x += np.arange(rows, dtype=np.int64) * plan.slope
+            x += _line(0, plan.slope, rows, wanted)
     else:
+        # Each number rests on those before it.
+        if not isinstance(wanted, slice):
+            rows = int(wanted[-1]) + 1 if len(wanted) else 0
+        elif wanted.stop is not None:
+            rows = min(rows, wanted.stop)
+        rows = max(rows, plan.order)
         x = np.empty(rows, np.int64)
         x[: plan.order] = (0, plan.slope)[: plan.order]
-        x[plan.order :] = missed
+        x[plan.order :] = _joined(planes[:, : rows - plan.order])
         if plan.order == 2:
             np.add.accumulate(x[1:], out=x[1:])
         elif plan.slope:
             x[1:] += plan.slope
         np.add.accumulate(x, out=x)
+        if wanted is not ALL:
+            x = x[wanted]
     if plan.unit != 1:
         x *= plan.unit
-    x += plan.start
+    if plan.start:
+        x += plan.start
+    return x
+
+
+def _line(start: int, step: int, rows: int, wanted: Rows) -> Ints:
+    """``start + step * i`` for the wanted rows ``i``."""
+    if isinstance(wanted, slice):
+        begin, end, _ = wanted.indices(rows)
+        if not step:
+            return np.full(max(end - begin, 0), start, np.int64)
+        x = np.arange(begin, end, dtype=np.int64)
+    else:
+        x = wanted.astype(np.int64)
+    x *= step
+    x += start
     return x
 
 
@@ -176,15 +202,17 @@ def _planes(missed: Ints) -> list[bytes]:
     return [apart[place::whole].tobytes() for place in range(width)]
 
 
-def _joined(body: bytes, at: int, width: int, count: int) -> NDArray[np.signedinteger[Any]]:
-    """The inverse of _planes(), in the narrowest type: the fewer bytes, the faster."""
-    whole = next(size for size in (1, 2, 4, 8) if size >= width)
-    planes = np.frombuffer(body, np.uint8, width * count, at).reshape(width, count)
-    folded: NDArray[Any]
+def _joined(planes: NDArray[np.uint8]) -> NDArray[np.signedinteger[Any]]:
+    """The inverse of _planes(), in whichever type is made fastest."""
+    width, count = planes.shape
     if width == 1:
-        folded = planes[0]
-    elif width == 2:
-        folded = planes[1].astype(np.uint16) << np.uint16(8)
+        narrow: Ints = _UNFOLDED.take(planes[0])
+        return narrow
+    whole = next(size for size in (2, 4, 8) if size >= width)
+    folded: NDArray[Any]
+    if width == 2:
+        folded = planes[1].astype(np.uint16)
+        folded <<= 8
         folded |= planes[0]
     else:
         together = np.zeros((count, whole), np.uint8)
@@ -194,3 +222,7 @@ def _joined(body: bytes, at: int, width: int, count: int) -> NDArray[np.signedin
     missed: NDArray[np.signedinteger[Any]] = (folded >> 1).view(_SIGNED[whole])
     missed ^= -(folded & 1).view(_SIGNED[whole])
     return missed
+
+
+# What each byte of a column of single bytes stands for.
+_UNFOLDED = (np.arange(256) >> 1) ^ -(np.arange(256) & 1)

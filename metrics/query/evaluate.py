@@ -15,10 +15,10 @@ from metrics.query import functions
 from metrics.query.aggregate import aggregate
 from metrics.query.errors import EvaluationError
 from metrics.query.nodes import Aggregate, Call, Expression, Node
-from metrics.query.rows import Rows
+from metrics.query.rows import Band, Rows
 from metrics.query.select import NAME_LABEL, Selector
 from metrics.query.spelling import spell
-from metrics.query.windows import Floats, Ints, Labels, Samples, Source
+from metrics.query.windows import Floats, Ints, Labels, Samples, Source, blocks
 
 DEFAULT_LOOKBACK_MS = 300_000
 
@@ -51,13 +51,19 @@ class _Run:
     lookback_ms: int
     band_ms: int
 
-    def samples(self, selector: Selector) -> Samples | None:
-        """The selected samples that any step can see; None when there are none."""
+    def samples(self, selector: Selector) -> list[Samples]:
+        """The selected samples that any step can see; of a range selector in one piece.
+
+        What a counter grew comes from running totals over all series: their last digits must
+        not depend on how series are cut into pieces.
+        """
         window_ms = selector.range_ms or max(self.lookback_ms, self.band_ms)
         after_ms, end_ms = int(self.steps_ms[0]) - window_ms, int(self.steps_ms[-1])
         found = self.source.select(selector, after_ms, end_ms)
-        series = [one for one in found if len(one.times)]
-        return Samples(series, after_ms, end_ms) if series else None
+        if selector.range_ms:
+            series = [one for one in found if len(one.times)]
+            return [Samples(series, after_ms, end_ms)] if series else []
+        return blocks(found, after_ms, end_ms)
 
 
 def evaluate(
@@ -100,15 +106,20 @@ def _node(node: Node, run: _Run) -> Rows:
         return aggregate(node, rows) if rows.labels else rows
     selector = node.argument if isinstance(node, Call) else node
     samples = run.samples(selector)
-    if samples is None:
+    if not samples:
         return Rows([], np.empty((0, len(run.steps_ms))))
     if isinstance(node, Call):
-        return _call(node, samples, run.steps_ms)
-    values = functions.newest(samples, run.steps_ms, run.lookback_ms)
+        return _call(node, samples[0], run.steps_ms)
+    labels = [one for block in samples for one in block.labels]
     if not run.band_ms:
-        return Rows(samples.labels, values)
-    band = functions.extremes(samples, run.steps_ms, run.band_ms, values)
-    return Rows(samples.labels, values, band)
+        newest = [functions.newest(block, run.steps_ms, run.lookback_ms) for block in samples]
+        return Rows(labels, np.concatenate(newest))
+    found = [
+        functions.newest_and_extremes(block, run.steps_ms, run.band_ms, run.lookback_ms)
+        for block in samples
+    ]
+    low, high = (np.concatenate([getattr(band, n) for _, band in found]) for n in ("low", "high"))
+    return Rows(labels, np.concatenate([values for values, _ in found]), Band(low, high))
 
 
 def _call(node: Call, samples: Samples, steps_ms: Ints) -> Rows:

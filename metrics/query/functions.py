@@ -13,28 +13,34 @@ _REACHES_BORDER = 1.1
 
 def newest(samples: Samples, steps_ms: Ints, lookback_ms: int) -> Floats:
     """Per row and step the newest value in (step - lookback, step], NaN where there is none."""
-    following = samples.count_until(steps_ms)
+    return _newest(samples, samples.count_until(steps_ms), steps_ms, lookback_ms)
+
+
+def newest_and_extremes(
+    samples: Samples, steps_ms: Ints, step_ms: int, lookback_ms: int
+) -> tuple[Floats, Band]:
+    """What newest() gives, and the least and the greatest since the step before.
+
+    That is in (step - step_ms, step], for steps of that distance. The newest value is one of
+    them: it may be older than that and still count.
+    """
+    borders = samples.count_until(np.append(steps_ms[0] - step_ms, steps_ms))
+    begin, end = borders[:, :-1], borders[:, 1:]
+    values = _newest(samples, end, steps_ms, lookback_ms)
+    empty = begin == end
+    extremes = []
+    for how, each in ((np.minimum, samples.low()), (np.maximum, samples.high())):
+        # One more, which no window holds: the last window may end behind the last sample.
+        found = how.reduceat(np.append(each, np.nan), borders.ravel()).reshape(borders.shape)
+        extremes.append(np.where(empty, np.nan, found[:, :-1]))
+    return values, Band(np.fmin(values, extremes[0]), np.fmax(values, extremes[1]))
+
+
+def _newest(samples: Samples, following: Ints, steps_ms: Ints, lookback_ms: int) -> Floats:
     index = np.maximum(following - 1, 0)
     found = following > samples.starts[:-1, np.newaxis]
     found &= samples.times[index] > steps_ms - lookback_ms
     return np.where(found, samples.values[index], np.nan)
-
-
-def extremes(samples: Samples, steps_ms: Ints, step_ms: int, values: Floats) -> Band:
-    """Per row and step the least and the greatest of the samples in (step - step_ms, step].
-
-    And of ``values``, what newest() gave: a value may be older than that and still count.
-    """
-    begin, end = samples.count_until(steps_ms - step_ms), samples.count_until(steps_ms)
-    borders = np.stack((begin, end), axis=-1).ravel()
-    # One more, which no window holds: the last window may end behind the last sample.
-    low = np.minimum.reduceat(np.append(samples.low(), np.nan), borders)[::2]
-    high = np.maximum.reduceat(np.append(samples.high(), np.nan), borders)[::2]
-    empty = begin == end
-    return Band(
-        np.fmin(values, np.where(empty, np.nan, low.reshape(empty.shape))),
-        np.fmax(values, np.where(empty, np.nan, high.reshape(empty.shape))),
-    )
 
 
 def increase(samples: Samples, steps_ms: Ints, range_ms: int) -> Floats:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from metrics.query.select import Selector
 Labels: TypeAlias = dict[str, str]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
+
+BLOCK_SAMPLES = 32_768  # 256 KiB a column
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,21 +58,30 @@ class Samples:
         Only windows within ``after_ms`` (excluded) and ``end_ms`` (included) can be asked for.
         """
         self.labels = [one.labels for one in series]
-        self.times: Ints = np.concatenate([one.times for one in series])
-        self.values: Floats = np.concatenate([one.values for one in series])
+        self.times: Ints = _end_to_end([one.times for one in series])
+        self.values: Floats = _end_to_end([one.values for one in series])
         self._series = series
-        lengths = np.array([len(one.times) for one in series], dtype=np.int64)
-        self.starts: Ints = np.concatenate(([0], np.cumsum(lengths)))
+        self._lengths = np.array([len(one.times) for one in series], dtype=np.int64)
+        self.starts: Ints = np.concatenate(([0], np.cumsum(self._lengths)))
         self._after_ms = after_ms
-        # Row r's times become r * span + (0 .. span - 1): ascending over the whole array. What
-        # lies outside the promised window falls on the first or the last of its row's keys.
         self._span = end_ms - after_ms + 2
         self._row_keys = np.arange(len(series), dtype=np.int64) * self._span
-        since = np.clip(self.times - after_ms, 0, self._span - 1)
-        self._keys: Ints = np.repeat(self._row_keys, lengths) + since
+
+    @cached_property
+    def _keys(self) -> Ints:
+        """Row r's times as r * span + (0 .. span - 1): ascending over the whole array.
+
+        What lies outside the promised window falls on the first or the last of its row's keys.
+        """
+        keys = self.times - self._after_ms
+        np.clip(keys, 0, self._span - 1, out=keys)
+        keys += np.repeat(self._row_keys, self._lengths)
+        return keys
 
     def count_until(self, bounds_ms: Ints) -> Ints:
         """For each row and bound, the index of the row's first sample later than the bound."""
+        if len(self.labels) == 1:
+            return np.searchsorted(self.times, bounds_ms, side="right")[np.newaxis]
         wanted = self._row_keys[:, np.newaxis] + (bounds_ms - self._after_ms)
         return np.searchsorted(self._keys, wanted, side="right")
 
@@ -104,6 +116,27 @@ class Samples:
         if all(one is None for one in known):
             return usual
         parts = zip(known, self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)
-        return np.concatenate(
-            [usual[start:end] if one is None else one for one, start, end in parts]
-        )
+        return _end_to_end([usual[start:end] if one is None else one for one, start, end in parts])
+
+
+def blocks(series: Sequence[SeriesData], after_ms: int, end_ms: int) -> list[Samples]:
+    """The series that have samples, in order, a few at once.
+
+    Many short series together cost about as much as one does, but a sample costs several times
+    as much where arrays do not fit into the processor's cache and need new pages each time.
+    """
+    found: list[list[SeriesData]] = []
+    held = BLOCK_SAMPLES
+    for one in series:
+        if not len(one.times):
+            continue
+        held += len(one.times)
+        if held > BLOCK_SAMPLES:
+            found.append([])
+            held = len(one.times)
+        found[-1].append(one)
+    return [Samples(some, after_ms, end_ms) for some in found]
+
+
+def _end_to_end(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from metrics import codec, rollups
 from metrics.chunks import Place
+from metrics.codec import ALL, Rows
 from metrics.columns import Floats, Ints
 from metrics.rollups import Rollup
 
@@ -24,14 +25,43 @@ MOST_COMPLAINTS = 1000  # chunks that were complained about are remembered, up t
 _complained: set[tuple[int, Place]] = set()
 
 
+class Wanted(Protocol):
+    """What somebody needs of buckets; the rest of them is not decoded."""
+
+    def columns(self, resolution_ms: int) -> frozenset[str]:
+        """The columns of a rollup, by their names; ``end_ms`` is always there."""
+        ...
+
+    def seen(self, end_ms: Ints, resolution_ms: int) -> Rows:
+        """Which of the buckets that end then."""
+        ...
+
+
 def samples(place: Place, data: bytes) -> Line:
     """The samples of a chunk; none when it is damaged, which is logged once."""
     return _or_nothing(0, place, lambda: codec.decode(data)) or NOTHING
 
 
-def buckets(place: Place, data: bytes, resolution_ms: int) -> Rollup | None:
-    """The buckets of a chunk; None when it is damaged, which is logged once."""
-    return _or_nothing(resolution_ms, place, lambda: rollups.decode(data, resolution_ms))
+def buckets(
+    place: Place, data: bytes, resolution_ms: int, from_ms: int, to_ms: int, wanted: Wanted
+) -> Rollup | None:
+    """What is wanted of a chunk's buckets that end in (from_ms, to_ms].
+
+    None when the chunk is damaged, which is logged once.
+    """
+
+    def pick(end_ms: Ints) -> Rows:
+        begin, end = np.searchsorted(end_ms, (from_ms, to_ms), side="right").tolist()
+        seen = wanted.seen(end_ms[begin:end], resolution_ms)
+        if isinstance(seen, slice):
+            return ALL if end - begin == len(end_ms) else slice(begin, end)
+        rows: Ints = seen + begin
+        return rows
+
+    names = wanted.columns(resolution_ms)
+    return _or_nothing(
+        resolution_ms, place, lambda: rollups.decode(data, resolution_ms, names, pick)
+    )
 
 
 def _or_nothing(resolution_ms: int, place: Place, decode: Callable[[], Decoded]) -> Decoded | None:

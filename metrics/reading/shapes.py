@@ -9,11 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.chunks import RESOLUTIONS_MS
+from metrics.codec import ALL, Rows
 from metrics.columns import Ints
 from metrics.query import SeriesData
 from metrics.query.windows import Labels
-from metrics.reading.decoding import Line
+from metrics.reading.decoding import Line, Wanted
 from metrics.rollups import Rollup
+
+_GAUGE = frozenset(("last_ms", "last", "min", "max"))
+_GAUGE_MEAN = _GAUGE | {"first_ms", "sum", "count"}
+_COUNTER = frozenset(("first_ms", "first", "last_ms", "last", "resets", "count"))
+
+MANY_A_STEP = 4  # buckets between two steps: so many are worth the work of making them one
 
 Piece = tuple[NDArray[Any], ...]
 Borders = Mapping[int, Ints]  # resolution -> times that are no border of its buckets
@@ -32,7 +39,7 @@ def _borders_within(steps_ms: Ints, range_ms: int) -> Borders:
     return found
 
 
-class Shape(Protocol):
+class Shape(Wanted, Protocol):
     """What a query needs of buckets; the rest of them is not kept in memory."""
 
     def pieces(self, rollup: Rollup) -> list[Piece]:
@@ -52,17 +59,44 @@ class Gauge:
     """
 
     def __init__(self, steps_ms: Ints, lookback_ms: int) -> None:
-        self._steps = _borders_within(steps_ms, 0)
-        self._lookback_ms = lookback_ms
+        # The step before the first one counts: what lies before it is in no step.
+        self._borders = np.append(2 * steps_ms[:1] - steps_ms[1:2], steps_ms)
+        within = _borders_within(steps_ms, 0)
+        # The last sample of a shorter bucket is new enough for the steps in the next one.
+        self._steps = {ms: steps for ms, steps in within.items() if ms > lookback_ms and len(steps)}
+
+    def columns(self, resolution_ms: int) -> frozenset[str]:
+        return _GAUGE_MEAN if resolution_ms in self._steps else _GAUGE
+
+    def seen(self, end_ms: Ints, resolution_ms: int) -> Rows:
+        return ALL
 
     def pieces(self, rollup: Rollup) -> list[Piece]:
-        found: list[Piece] = [(rollup.last_ms, rollup.last, rollup.min, rollup.max)]
-        if rollup.resolution_ms > self._lookback_ms:
+        found = [self._by_steps((rollup.last_ms, rollup.last, rollup.min, rollup.max))]
+        if rollup.resolution_ms in self._steps:
             inside, at = _inside(rollup, self._steps)
             if len(inside):
                 mean = rollup.sum[at] / rollup.count[at]
                 found.append((inside, mean, rollup.min[at], rollup.max[at]))
         return found
+
+    def _by_steps(self, piece: Piece) -> Piece:
+        """One row for all between one step and the next, where they are many."""
+        times, values, low, high = piece
+        if len(times) < 2 or len(self._borders) < 2:
+            return piece
+        begin, end = np.searchsorted(self._borders, times[[0, -1]]).tolist()
+        if len(times) < MANY_A_STEP * (end - begin + 1):
+            return piece
+        inner = np.searchsorted(times, self._borders[begin:end], side="right")
+        starts = np.concatenate(([0], inner[inner > np.concatenate(([0], inner[:-1]))]))
+        lasts = np.concatenate((starts[1:], [len(times)])) - 1
+        return (
+            times[lasts],
+            values[lasts],
+            np.minimum.reduceat(low, starts),
+            np.maximum.reduceat(high, starts),
+        )
 
     def data(self, labels: Labels, pieces: list[Piece], samples: Line) -> SeriesData:
         if not pieces:
@@ -76,7 +110,7 @@ class Counter:
 
     So a window of whole buckets shows what it shows of the samples themselves. At a border that
     lies within a bucket the counter gets a sample of its own, as if it had grown evenly.
-    Buckets in no window (step - range, step] are left out: a year has many between its steps.
+    Buckets in no window (step - range, step] are left out.
     """
 
     def __init__(self, steps_ms: Ints, range_ms: int) -> None:
@@ -84,9 +118,32 @@ class Counter:
         self._steps_ms = steps_ms
         self._range_ms = range_ms
 
+    def columns(self, resolution_ms: int) -> frozenset[str]:
+        return _COUNTER
+
+    def seen(self, end_ms: Ints, resolution_ms: int) -> Rows:
+        """Those that a window reaches into: a year has many between its steps."""
+        if not len(end_ms):
+            return ALL
+        steps_ms = self._steps_ms
+        begin = np.searchsorted(steps_ms, end_ms[0] - resolution_ms, side="right")
+        end = np.searchsorted(steps_ms, end_ms[-1] + self._range_ms)
+        steps_ms = steps_ms[begin:end]
+        begins = np.searchsorted(end_ms, steps_ms - self._range_ms, side="right")
+        ends = np.searchsorted(end_ms, steps_ms + resolution_ms)
+        begins[1:] = np.maximum(begins[1:], ends[:-1])  # windows may overlap
+        counts = np.maximum(ends - begins, 0)
+        before = np.cumsum(counts)
+        if not len(before) or before[-1] < len(end_ms):
+            return np.repeat(begins - before + counts, counts) + np.arange(counts.sum())
+        return ALL
+
     def pieces(self, rollup: Rollup) -> list[Piece]:
         """Times, values, and since the bucket's first sample: losses, distances of samples."""
-        rollup = self._in_windows(rollup)
+        seen = self.seen(rollup.end_ms, rollup.resolution_ms)
+        if seen is not ALL:
+            columns = (column[seen] for column in rollup.columns())
+            rollup = Rollup(rollup.resolution_ms, *columns)
         none, many = np.zeros(len(rollup)), rollup.last_ms > rollup.first_ms
         gaps = rollup.count - 1.0
         lasts = (rollup.last_ms, rollup.last, rollup.resets, gaps)
@@ -101,15 +158,6 @@ class Counter:
             value = first + share * (last - first)
             found.append((inside, value, share * rollup.resets[at], share * gaps[at]))
         return found
-
-    def _in_windows(self, rollup: Rollup) -> Rollup:
-        begins_ms = rollup.end_ms - rollup.resolution_ms + 1
-        following = np.searchsorted(self._steps_ms, begins_ms)  # the first step that may see it
-        seen = following < len(self._steps_ms)
-        seen[seen] = self._steps_ms[following[seen]] - self._range_ms < rollup.end_ms[seen]
-        if seen.all():
-            return rollup
-        return Rollup(rollup.resolution_ms, *(column[seen] for column in rollup.columns()))
 
     def data(self, labels: Labels, pieces: list[Piece], samples: Line) -> SeriesData:
         if not pieces:
