@@ -24,10 +24,10 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"http://127\.0\.0\.1:(\d+)")
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 60.0
-HELPER_TIMEOUT_S = 180.0
+HELPER_TIMEOUT_S = 400.0
 
 
 class Cores(NamedTuple):

@@ -1,7 +1,7 @@
 """Measures Pulseboard and keeps the results.
 
-    python benchmarks/run.py                    everything, about five minutes
-    python benchmarks/run.py --quick            everything once and shortly, under a minute
+    python benchmarks/run.py                    everything, about a quarter of an hour
+    python benchmarks/run.py --quick            everything once and shortly, about two minutes
     python benchmarks/run.py --only fanout      one of them (may be repeated)
     python benchmarks/run.py --table            puts the newest full results into docs/benchmarks.md
 
@@ -19,7 +19,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import fanout, ingest, latency, log_append, machine, results, start
+from benchmarks import (
+    fanout,
+    ingest,
+    late,
+    latency,
+    log_append,
+    machine,
+    many_series,
+    reading,
+    results,
+    start,
+    storage,
+    sustained,
+    waiting,
+)  # fmt: skip
 from benchmarks.report import Report
 from benchmarks.scale import FULL, QUICK, Scale
 
@@ -29,6 +43,12 @@ BENCHMARKS = {
     "ingest": ingest,
     "log_append": log_append,
     "start": start,
+    "sustained": sustained,
+    "storage": storage,
+    "reading": reading,
+    "many_series": many_series,
+    "late": late,
+    "waiting": waiting,
 }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
-from benchmarks import results, run
+from benchmarks import late, peers, results, run, storage, walks
+from benchmarks.peer import Peer
 from benchmarks.report import Report
 from benchmarks.scale import TINY
 from benchmarks.sockets import Fleet, Greeting, Socket
@@ -94,6 +98,76 @@ def test_a_benchmark_measures_real_servers_and_stops_them() -> None:
     assert found["figures"]
     assert all(figure["min"] >= 0 for figure in found["figures"]), found["figures"]
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+NEW = ("sustained", "storage", "reading", "many_series", "late", "waiting")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NEW)
+def test_storing_is_measured_without_peers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    monkeypatch.setattr(late, "ORDERS", {"all": "all scattered over 7 days"})
+    monkeypatch.setattr(storage, "KINDS", {"counter": "counters"})
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    found = run.measure(name, TINY, quiet=True).as_json()
+    assert found["figures"]
+    assert all(figure["min"] >= 0 for figure in found["figures"]), found["figures"]
+    if name in ("storage", "reading"):
+        assert "Prometheus was not measured: it is not installed" in " ".join(found["notes"])
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", peers.PEERS)
+def test_a_peer_gives_back_what_it_was_fed(kind: type[Peer], tmp_path: Path) -> None:
+    if not kind.is_there():
+        pytest.skip(f"{kind.name} is not installed")
+    end_ms = int(time.time()) // 60 * 60_000
+    lines = [walks.gauge(number, end_ms, 600) for number in range(2)]
+    with peers.running([kind], tmp_path, lines) as found:
+        path = found[0].query(walks.GAUGE, end_ms - 300_000, end_ms, 30_000)
+        status, answer = found[0].get(path)
+        assert status == 200
+        assert 2 * 10 <= found[0].points(answer) <= 2 * 11
+        assert found[0].bytes_of_data() > 0
+        pid = found[0].pid if found[0].runs else None
+    assert pid is None or not psutil.pid_exists(pid)
+
+
+def test_a_peer_that_does_not_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        peers.VictoriaMetrics,
+        "_command",
+        lambda self: ["sh", "-c", "echo the disk is full; exit 1"],
+    )
+    with (
+        pytest.raises(RuntimeError, match="VictoriaMetrics did not start: the disk is full"),
+        peers.VictoriaMetrics(tmp_path / "peer"),
+    ):
+        pass
+
+
+def test_the_same_samples_are_stored_every_time() -> None:
+    one, again = walks.gauge(3, 1_790_000_000_000, 500), walks.gauge(3, 1_790_000_000_000, 500)
+    assert np.array_equal(one.values, again.values)
+    assert np.array_equal(one.values, one.values.round(2))
+    assert int(one.times[-1]) == 1_790_000_000_000
+    assert len(one.since(1_790_000_000_000 - 10_000).times) == 10
+    assert (np.diff(walks.counter(3, 1_790_000_000_000, 500).values) >= 0).all()
+
+
+@pytest.mark.parametrize("order", ["", "shuffled", "tenth", "all"])
+def test_samples_out_of_order_are_the_same_samples(order: str) -> None:
+    places = late._places(50_000, order)
+    assert np.array_equal(np.sort(places), np.arange(50_000))
+    moved = np.abs(places - np.arange(50_000))
+    if order == "shuffled":
+        assert 0 < moved.max() <= late.WINDOW
+    if order == "tenth":
+        assert 0.08 < np.count_nonzero(moved) / len(moved) < 0.12
 
 
 def test_the_page_shows_the_newest_full_result(

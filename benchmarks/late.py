@@ -1,0 +1,117 @@
+"""What it costs when samples come out of order: the same samples, in another order.
+
+`python -m benchmarks.late <series> <order>` prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks import keeping, walks
+from benchmarks.keeping import BATCH, Stopwatch
+from benchmarks.processes import Helper, folder
+from benchmarks.report import Report
+from benchmarks.scale import Scale
+from benchmarks.walks import HOUR_MS, SECOND_MS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from metrics.columns import Columns
+
+TITLE = "Out-of-order input beside in-order input: the same samples"
+SERIES = 30
+DAYS = 7
+STEP_MS = 10 * SECOND_MS
+SLICES = 3
+WINDOW = 7_200  # samples of a series' two hours; here of all series, some minutes
+LATE_SHARE = 0.1
+IN_ORDER = "in order"
+ORDERS = {
+    "shuffled": "shuffled within some minutes",
+    "tenth": "10 % of them scattered over 7 days",
+    "all": "all scattered over 7 days",
+}
+
+
+def run(scale: Scale, report: Report) -> None:
+    series = scale.part(SERIES)
+    count = series * DAYS * 24 * HOUR_MS // STEP_MS
+    report.note(
+        f"{count:,} samples of {series} series over {DAYS} days at {STEP_MS // SECOND_MS} s, "
+        f"batches of {BATCH:,}, sealed and rolled up {SLICES} times on the way, each time all that "
+        "waits; processor time of one process on one core"
+    )
+    report.note(
+        "in order each chunk is written about once; scattered over all days every chunk is merged "
+        f"into {SLICES} times, and rolled up as often: the ratio grows with how often is sealed, "
+        "and falls with the samples a chunk gets each time"
+    )
+    for _ in range(scale.repeats):
+        before = _measured(report, series, "", IN_ORDER)
+        for order, name in ORDERS.items():
+            now = _measured(report, series, order, name)
+            for what, seconds in now.items():
+                report.add(f"{name} / in order: {what}", "times", seconds / before[what])
+
+
+def _measured(report: Report, series: int, order: str, name: str) -> dict[str, float]:
+    with folder() as data, Helper("benchmarks.late", [str(series), order], data) as helper:
+        found: dict[str, float] = json.loads(helper.output())
+    for what, seconds in found.items():
+        report.add(f"{name}: {what}", "s of CPU", seconds)
+    return found
+
+
+def measure(series: int, order: str) -> dict[str, float]:
+    """Seconds of processor time: appending and sealing, and with rolling up."""
+    end_ms = int(time.time()) * SECOND_MS - HOUR_MS
+    lines = [
+        walks.gauge(number, end_ms, DAYS * 24 * HOUR_MS // STEP_MS, STEP_MS)
+        for number in range(series)
+    ]
+    everything = list(keeping.in_batches(keeping.series_of(lines), lines))
+    batches = list(_reordered(everything, order))
+    sealing_s = rolling_s = 0.0
+    share = -(-len(batches) // SLICES)
+    for start in range(0, len(batches), share):
+        watch = Stopwatch()
+        keeping.append_all(batches[start : start + share])
+        keeping.seal_all()
+        sealing_s += watch.cpu_seconds()
+        watch = Stopwatch()
+        keeping.roll_all()
+        rolling_s += watch.cpu_seconds()
+    return {"appending and sealing": sealing_s, "with rolling up": sealing_s + rolling_s}
+
+
+def _reordered(batches: list[Columns], order: str) -> Iterator[Columns]:
+    from metrics.columns import Columns
+
+    whole = Columns.join(batches)
+    places = _places(len(whole), order)
+    for start in range(0, len(whole), BATCH):
+        yield whole.take(places[start : start + BATCH])
+
+
+def _places(count: int, order: str) -> NDArray[np.int64]:
+    """Which sample comes at each place."""
+    random = np.random.default_rng(1)
+    places = np.arange(count)
+    if order == "shuffled":
+        return np.argsort(places + random.uniform(0, WINDOW, count), kind="stable")
+    if order in ("tenth", "all"):
+        late = random.random(count) < (LATE_SHARE if order == "tenth" else 1.0)
+        places[late] = random.permutation(places[late])
+    return places
+
+
+if __name__ == "__main__":
+    keeping.open_store()
+    print(json.dumps(measure(int(sys.argv[1]), sys.argv[2])), flush=True)
