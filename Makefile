@@ -8,7 +8,7 @@ help:
 run:
 	@sh scripts/run.sh
 
-## make test     every test: Python, a real browser, JavaScript
+## make test     every test: Python and a real browser on both databases, JavaScript
 test:
 	@sh scripts/test.sh
 

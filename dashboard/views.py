@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render, resolve_url
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -66,6 +66,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
 @read_only
 def metric(request: HttpRequest, name: str) -> HttpResponse:
     """/metrics/<name>/: one metric, drawn."""
+    if "\0" in name:  # PostgreSQL would not even compare with it
+        raise Http404
     found = get_object_or_404(Metric, name=name)
     page = pages.page(request.user, found.name, pages.metric_panels(found))
     return render(request, "metric.html", {"metric_name": found.name, "page": page})

@@ -1,6 +1,7 @@
 """Fixtures for all tests. Servers and browsers are real; what cannot run is skipped aloud.
 
-With PULSEBOARD_REQUIRE_ALL=1 a skipped browser, PostgreSQL or Redis test is a failure.
+`pytest --database postgresql` runs what uses a database on PostgreSQL (tests/support/database.py).
+With PULSEBOARD_REQUIRE_ALL=1 a skipped browser, PostgreSQL, Redis or shared-data test is a failure.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import database
 from tests.support.chromium import MISSING, find_chromium, launch_arguments
 from tests.support.product import Product
 
@@ -31,22 +33,32 @@ if TYPE_CHECKING:
 
 REQUIRE_ALL = os.environ.get("PULSEBOARD_REQUIRE_ALL") == "1"
 MARK_OF_FIXTURE = {"chromium": "browser", "postgres": "postgres", "valkey": "redis"}
+REQUIRED_MARKS = {*MARK_OF_FIXTURE.values(), "shared"}
 LOG_SHOWN_CHARACTERS = 8000
-PAGE_TIMEOUT_MS = 15_000
+PAGE_TIMEOUT_MS = 60_000
 PRODUCTS = pytest.StashKey[list[Product]]()
 
 NewServer = Callable[..., Product]
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    database.add_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Signing in is not what most tests are about: hash their passwords quickly."""
+    database.start(config, REQUIRE_ALL)
     from django.conf import settings
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    database.stop(config)
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks tests by the fixtures they use, and puts browser tests last.
 
     Playwright keeps an event loop in the main thread; async tests cannot follow it.
@@ -56,6 +68,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    database.choose(config, items)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,7 +77,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fails what may not be skipped, and shows the server's log beside a failure."""
     report = yield
-    needed = [mark for mark in MARK_OF_FIXTURE.values() if item.get_closest_marker(mark)]
+    needed = [mark for mark in REQUIRED_MARKS if item.get_closest_marker(mark)]
     if REQUIRE_ALL and needed and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"may not be skipped here: {report.longrepr}"
@@ -72,6 +85,17 @@ def pytest_runtest_makereport(
         for product in item.stash.get(PRODUCTS, []):
             report.sections.append(("server log", product.output[-LOG_SHOWN_CHARACTERS:]))
     return report
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: Any, pytestconfig: pytest.Config
+) -> Iterator[None]:
+    """The test database, which is quickly emptied, and is nobody's in the end."""
+    database.empty_quickly(pytestconfig)
+    yield
+    with django_db_blocker.unblock():
+        database.end_connections(pytestconfig)
 
 
 @pytest.fixture
@@ -82,11 +106,21 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def new_database(pytestconfig: pytest.Config) -> Callable[[], str] | None:
+    """Gives the URL of an empty database for a product; None where it makes a file for itself."""
+    server = database.running(pytestconfig)
+    return server.new_database if server else None
+
+
 @pytest.fixture
-def new_server(request: pytest.FixtureRequest, folder: Path) -> Iterator[NewServer]:
+def new_server(
+    request: pytest.FixtureRequest, folder: Path, new_database: Callable[[], str] | None
+) -> Iterator[NewServer]:
     """Starts the product with settings of the test's choice: new_server({"TICK_MS": "20"}).
 
-    Every call is another product with a data folder of its own; start=False only prepares it.
+    Every call is another product with a data folder and a database of its own; start=False only
+    prepares it.
     """
     products: list[Product] = []
     request.node.stash[PRODUCTS] = products
@@ -94,7 +128,7 @@ def new_server(request: pytest.FixtureRequest, folder: Path) -> Iterator[NewServ
     def make(variables: Mapping[str, str] | None = None, *, start: bool = True) -> Product:
         own_folder = folder / f"server-{len(products) + 1}"
         own_folder.mkdir()
-        product = Product(own_folder, variables)
+        product = Product(own_folder, variables, new_database)
         products.append(product)
         if start:
             product.start()
@@ -112,8 +146,11 @@ def server(new_server: NewServer) -> Product:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres(pytestconfig: pytest.Config) -> Iterator[Postgres]:
     """A real PostgreSQL; skips the test where it cannot run."""
+    if shared := database.running(pytestconfig):
+        yield shared
+        return
     try:
         from tests.support.postgres import Postgres
 

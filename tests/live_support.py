@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed
 from dashboard import protocol
 from metrics.columns import Floats
 from metrics.query import Matrix
+from tests.support.waiting import DEADLINE_S
 
 SUBPROTOCOL = "pulseboard.v1.json"
-DEADLINE_S = 10.0
 
 Labels = frozenset[tuple[str, str]]
 Table = dict[Labels, dict[int, float]]

@@ -99,6 +99,7 @@ def test_publishing_says_what_was_stored() -> None:
     assert Series.objects.get().labels == {"a": 'say "hi"', "b": "2"}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_increments_add_up_and_the_total_is_told() -> None:
     arguments = ("orders_total", "3", "--kind", "increment", "--label", "region=eu")
     run("publish", *arguments)
@@ -125,6 +126,7 @@ def test_a_time_is_in_ms_or_iso_and_utc_where_no_zone_is_given(time: str) -> Non
     assert answer["time"] == 1_767_323_045_678
 
 
+@pytest.mark.django_db(transaction=True)
 def test_json_is_for_scripts() -> None:
     before_ms = now_ms()
     answer: dict[str, Any] = json.loads(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from io import StringIO
 from itertools import pairwise
 from typing import Any
@@ -27,6 +25,7 @@ from metrics.refused import Refused
 from metrics.samples import Sample
 from tests.support.environment import ROOT
 from tests.support.product import COMMAND_S, Product
+from tests.support.store import rows
 from tests.support.waiting import aeventually, eventually
 
 NOON_MS = 1_790_000_000_000
@@ -195,7 +194,7 @@ async def test_the_event_loop_is_not_blocked_and_stop_ends_the_collector() -> No
     assert in_thread[0].startswith("collector")
     stop.set()
     release.set()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 60)
 
 
 # --- published -------------------------------------------------------------------------------
@@ -253,11 +252,9 @@ def test_collect_runs_alone_until_ctrl_c(new_server: Callable[..., Product]) -> 
     process = command(product, "collect", "--interval=0.1")
     assert process.stdout is not None
     assert process.stdout.readline() == "Measuring this machine every 0.1 s. Ctrl-C stops.\n"
-    database = product.folder / "var" / "pulseboard.sqlite3"
 
     def stored_times() -> list[int]:
-        with closing(sqlite3.connect(database)) as connection:
-            found = connection.execute("SELECT end_ms FROM metrics_batch ORDER BY id").fetchall()
+        found = rows(product.database_url, "SELECT end_ms FROM metrics_batch ORDER BY id")
         return [end_ms for (end_ms,) in found]
 
     eventually(lambda: len(stored_times()) >= 3)

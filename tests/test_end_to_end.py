@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.support.traffic import Traffic
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 # Prints every value of `orders` in the order it was stored.
 STORED_VALUES = """
 import json
@@ -104,7 +104,7 @@ def test_a_browser_comes_back_by_itself_after_a_crash(
     page.evaluate("window.neverReloaded = true")
     server.kill9()
     server.start()
-    eventually(lambda: page.evaluate("1") and len(traffic.sockets) > 1, 15, "a new socket")
+    eventually(lambda: page.evaluate("1") and len(traffic.sockets) > 1, what="a new socket")
     traffic.wait_for_frames(10)
     assert page.evaluate("window.neverReloaded") is True
 

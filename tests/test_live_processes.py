@@ -26,7 +26,7 @@ from tests.support.waiting import eventually
 
 PROMISED_S = 0.1  # from another process's commit to the frame; here only measured: CI is busy
 SANE_S = 2.0
-READY_S = 30.0
+READY_S = 60.0
 
 # A job in a process of its own: publishes a value for each line it is sent.
 JOB = """
@@ -113,8 +113,10 @@ class Daphne(Product):
 
 
 @pytest.fixture(scope="module")
-def daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    product = Daphne(tmp_path_factory.mktemp("daphne"))
+def daphne(
+    tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str] | None
+) -> Iterator[Product]:
+    product = Daphne(tmp_path_factory.mktemp("daphne"), new_database=new_database)
     try:
         product.start()
         yield product
@@ -137,7 +139,7 @@ def post(product: Product, token: str, value: int, began_ms: int) -> bool:
         json.dumps({"samples": [sample]}).encode(),
         {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=READY_S) as answer:
         return bool(answer.status == 200)
 
 
@@ -235,11 +237,12 @@ async def test_over_redis_the_bell_makes_a_lazy_tail_look(
             await client.say(protocol.WatchMetrics(900))
             await client.get(protocol.Metrics)
             delays_s = []
-            for value in range(3):
+            for value in range(4):
                 stored_s = await asyncio.to_thread(ringing.publish, value)
                 await until_seen(client, {"jobs"})
                 delays_s.append(time.monotonic() - stored_s)
-            assert max(delays_s) < 4.0, "sooner than the tail would have looked, each time"
+            # The first ring also connects.
+            assert max(delays_s[1:]) < 4.0, "sooner than the tail would have looked, each time"
     finally:
         await asyncio.to_thread(ringing.close)
     await sees_what_others_do(server)

@@ -16,7 +16,7 @@ from tests.support.environment import ROOT
 from tests.support.waiting import eventually
 
 TOOLS = ("sh", "make", "cat", "cmp", "cp", "dirname", "mkdir", "rm", "sed", "tail")
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 # Answers like a Python of version $1, notes what it was asked to do, installs nothing.
 PRETENDER = """#!/bin/sh

@@ -183,10 +183,10 @@ def test_the_running_product_streams_an_export(server: Product) -> None:
     request = urllib.request.Request(
         f"{server.base_url}{EXPORT}?metric=load", headers={"Authorization": f"Bearer {reading}"}
     )
-    with urllib.request.urlopen(request, timeout=20) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert response.read().decode().splitlines()[0] == "time,metric,host,value"
     request = urllib.request.Request(
         f"{server.base_url}{EXPORT}?metric=load&format=jsonl", headers={"Cookie": server.cookie()}
     )
-    with urllib.request.urlopen(request, timeout=20) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert json.loads(response.read())["value"] == 0.5

@@ -18,12 +18,12 @@ from metrics.moving import importing
 from metrics.refused import Refused
 from metrics.samples import Accepted, Sample
 from tests.moving_support import log_samples, refusal, run
-from tests.support.environment import ROOT
+from tests.support.environment import SHARED
 from tests.support.samples import samples_in_log, stored
 from tests.support.store import Program
 from tests.support.waiting import eventually
 
-NAB = ROOT.parent / "shared" / "data" / "nab"
+NAB = SHARED / "data" / "nab"
 START_S = 1_700_000_000
 KILLS = 3
 IMPORT = """
@@ -176,7 +176,8 @@ def test_what_retention_will_thin_out_is_said_and_can_be_kept(table: Path) -> No
 # The NAB files
 
 
-@pytest.mark.skipif(not NAB.is_dir(), reason="the NAB files are not there")
+@pytest.mark.shared
+@pytest.mark.skipif(not NAB.is_dir(), reason=f"the NAB files are not at {NAB}")
 @pytest.mark.parametrize("name", ["nyc_taxi", "machine_temperature_system_failure", "speed_7578"])
 def test_a_file_of_the_nab_is_imported_whole(store: str, name: str) -> None:
     path = NAB / f"{name}.csv"

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from metrics.query import EvaluationError, Expression, ExpressionError, evaluate, parse
 from tests.support import promqltest
+from tests.support.environment import SHARED
 from tests.support.promqltest import Case, Key, Value
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("PULSEBOARD_SHARED") or ROOT.parent / "shared")
 SCRIPTS = SHARED / "data" / "promqltest"
 
-pytestmark = pytest.mark.skipif(
-    not SCRIPTS.is_dir(),
-    reason=f"Prometheus's scripts are not at {SCRIPTS}; PULSEBOARD_SHARED names another place",
-)
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(
+        not SCRIPTS.is_dir(),
+        reason=f"Prometheus's scripts are not at {SCRIPTS}; PULSEBOARD_SHARED names another place",
+    ),
+]
 
 # How many cases of a script ran when this was written: fewer means that some are skipped silently.
 RUN_AT_LEAST = {

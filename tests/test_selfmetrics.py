@@ -161,7 +161,7 @@ async def test_own_numbers_are_published_each_second_after_an_event_of_the_start
     await aeventually(described)
     assert await Event.objects.filter(title="Pulseboard started").acount() == 1
     stop.set()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 60)
 
 
 # --- the dashboards that come with it --------------------------------------------------------

@@ -20,7 +20,7 @@ async def ask(site: Site, path: str, method: str = "GET", **headers: str) -> tup
 
     def answer() -> tuple[int, Message]:
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return response.status, response.headers
         except urllib.error.HTTPError as error:
             return error.code, error.headers

@@ -18,7 +18,7 @@ from tests.support.waiting import aeventually
 class Impatient(HttpConnection):
     """The real rules with short times."""
 
-    header_timeout_s = 0.2
+    header_timeout_s = 0.5
     body_timeout_s = 0.2
     drain_timeout_s = 0.2
     linger_timeout_s = 0.3
@@ -37,7 +37,7 @@ async def test_half_a_request_is_answered_408_after_the_header_timeout(half: byt
     async with serving(App(), http_class=Impatient) as running:
         answered = await exchange(running, half)
         assert answered.startswith(b"HTTP/1.1 408 ")
-        assert b"not complete within 0.2 s" in answered
+        assert b"not complete within 0.5 s" in answered
 
 
 async def test_a_request_that_trickles_in_does_not_extend_its_time() -> None:

@@ -10,7 +10,8 @@ import pytest
 import redis
 from django.conf import settings
 
-from tests.support import environment
+from dashboard.environment import postgresql
+from tests.support import database, environment
 from tests.support.waiting import aeventually, eventually
 
 if TYPE_CHECKING:
@@ -43,11 +44,17 @@ async def test_waiting_returns_what_came() -> None:
     assert await aeventually(later) == "here"
 
 
-def test_a_test_run_never_touches_the_data_of_the_installation() -> None:
-    database = settings.DATABASES["default"]
-    assert Path(database["NAME"]).is_relative_to(environment.FOLDER)
-    assert Path(database["TEST"]["NAME"]).is_relative_to(environment.FOLDER)
+@pytest.mark.database
+def test_a_test_run_never_touches_the_data_of_the_installation(
+    request: pytest.FixtureRequest,
+) -> None:
     assert Path(settings.DATA_DIR).is_relative_to(environment.FOLDER)
+    used = settings.DATABASES["default"]
+    if server := database.running(request.config):
+        assert used.items() >= postgresql(server.url(used["NAME"])).items()
+        return
+    assert Path(used["NAME"]).is_relative_to(environment.FOLDER)
+    assert Path(used["TEST"]["NAME"]).is_relative_to(environment.FOLDER)
 
 
 def test_everyone_who_asks_gets_an_empty_postgresql(postgres_url: str) -> None:

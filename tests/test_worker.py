@@ -238,8 +238,7 @@ async def test_the_site_does_the_jobs_unless_told_otherwise(does_jobs: bool) -> 
 
 def test_the_server_and_a_worker_beside_it_take_turns(new_server: NewServer) -> None:
     server = new_server()
-    url = f"sqlite:///{server.folder}/var/pulseboard.sqlite3"
-    worker = Worker(url, server.folder)
+    worker = Worker(server.database_url, server.folder)
     try:
         worker.says("Another process does the jobs; this one is ready to take over.")
         server.terminate()

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("PULSEBOARD_SHARED") or ROOT.parent / "shared")  # others' data
 
 
 def forget_settings() -> None:

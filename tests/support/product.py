@@ -9,15 +9,15 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar
 from pathlib import Path
 
 from tests.support.environment import ROOT
 from tests.support.waiting import eventually
 
-START_S = 30.0
-STOP_S = 20.0
+START_S = 60.0
+STOP_S = 30.0
 COMMAND_S = 60.0
 # A whole line, so that half a line that was just written is not taken for all of it.
 ADDRESS = re.compile(r"(http://127\.0\.0\.1:(\d+)/(?:signin/[\w.~-]+/)?)\s*\n")
@@ -26,15 +26,23 @@ ADDRESS = re.compile(r"(http://127\.0\.0\.1:(\d+)/(?:signin/[\w.~-]+/)?)\s*\n")
 class Product:
     """`manage.py serve` with a data folder and a port of its own, kept over restarts.
 
-    `variables` are settings as environment variables, such as {"TICK_MS": "20"}.
+    `variables` are settings as environment variables, such as {"TICK_MS": "20"}. Its database is a
+    file in its data folder, or with `new_database` an empty one that this gives the URL of.
     """
 
-    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        variables: Mapping[str, str] | None = None,
+        new_database: Callable[[], str] | None = None,
+    ) -> None:
         self.folder = folder
         self.port = 0
         self.link = ""  # what it printed: a one-time sign-in link until a password is set
         self.process: subprocess.Popen[bytes] | None = None
         self._variables = dict(variables or {})
+        if new_database and "DATABASE_URL" not in self._variables:
+            self._variables["DATABASE_URL"] = new_database()
         self._log = folder / "serve.log"
 
     @property
@@ -46,6 +54,13 @@ class Product:
     def live_url(self) -> str:
         """The address of the WebSocket."""
         return f"ws://127.0.0.1:{self.port}/live/"
+
+    @property
+    def database_url(self) -> str:
+        """Of its database, for other processes and for looking into it."""
+        return self._variables.get(
+            "DATABASE_URL", f"sqlite://{self.folder / 'var' / 'pulseboard.sqlite3'}"
+        )
 
     @property
     def output(self) -> str:

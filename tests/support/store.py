@@ -7,7 +7,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import Any
 
 import psycopg
 from django.db import connections
@@ -34,6 +35,15 @@ def default_database(url: str) -> Iterator[None]:
         connections["default"].close()
         del connections["default"]
         connections.settings["default"] = before
+
+
+def rows(url: str, question: str) -> list[tuple[Any, ...]]:
+    """What the database with this URL answers, asked from outside of Django."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite://"))) as file:
+            return file.execute(question).fetchall()
+    with psycopg.connect(url) as server:
+        return server.execute(question.encode()).fetchall()
 
 
 @contextmanager
@@ -98,9 +108,9 @@ class Program:
         self._process.stdin.flush()
         return self
 
-    def finish(self, status: int = 0) -> str:
+    def finish(self, status: int = 0, within_s: float = PROGRAM_S) -> str:
         """Waits for its end; what it printed."""
-        out, self.errors = self._process.communicate(timeout=PROGRAM_S)
+        out, self.errors = self._process.communicate(timeout=within_s)
         assert self._process.returncode == status, f"{self._process.returncode}: {self.errors}"
         return out
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 Result = TypeVar("Result")
 
 PAUSE_S = 0.01
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0  # only a failure takes so long, on a busy machine too
 
 
 class _Attempts:
