@@ -46,7 +46,7 @@ def put(*samples: Sample, received_ms: int = START_MS) -> int:
 
 def line(series: int, start_ms: int, count: int, value: float = 1.0) -> list[Sample]:
     """A sample each second after `start_ms`."""
-    return [(series, start_ms + 1000 * (i + 1), value + i % 7) for i in range(count)]
+    return [(series, start_ms + 1000 * (i + 1), float(value + i % 7)) for i in range(count)]
 
 
 def fill(ids: list[int], start_ms: int) -> Model:
