@@ -12,6 +12,7 @@ from metrics import codec, rollups
 from metrics.chunks import Place
 from metrics.codec import ALL, Rows
 from metrics.columns import Floats, Ints
+from metrics.reading.kept import Kept
 from metrics.rollups import Rollup
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ NOTHING: Line = (np.empty(0, np.int64), np.empty(0))
 MOST_COMPLAINTS = 1000  # chunks that were complained about are remembered, up to so many
 
 _complained: set[tuple[int, Place]] = set()
+_kept = Kept()
 
 
 class Wanted(Protocol):
@@ -58,10 +60,24 @@ def buckets(
         rows: Ints = seen + begin
         return rows
 
-    names = wanted.columns(resolution_ms)
-    return _or_nothing(
-        resolution_ms, place, lambda: rollups.decode(data, resolution_ms, names, pick)
-    )
+    key = data, wanted.columns(resolution_ms)
+    return _or_nothing(resolution_ms, place, lambda: _picked(key, resolution_ms, pick))
+
+
+def _picked(
+    key: tuple[bytes, frozenset[str]], resolution_ms: int, pick: Callable[[Ints], Rows]
+) -> Rollup:
+    """Whole chunks are decoded, and kept, when they are asked for the second time."""
+    whole = _kept.get(key)
+    if whole is None:
+        if not _kept.is_wanted(key):
+            return rollups.decode(key[0], resolution_ms, key[1], pick)
+        whole = rollups.decode(key[0], resolution_ms, key[1])
+        _kept.add(key, whole)
+    rows = pick(whole.end_ms)
+    if rows is ALL:
+        return whole
+    return Rollup(resolution_ms, *(column[rows] for column in whole.columns()))
 
 
 def _or_nothing(resolution_ms: int, place: Place, decode: Callable[[], Decoded]) -> Decoded | None:
