@@ -91,7 +91,7 @@ def test_it_waits_too_while_another_program_repairs_the_database(
     busy = sqlite3.OperationalError("database is locked")
     busy.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
     tries = iter([OperationalError(), OperationalError(), None])
-    begin = DjangoWrapper._start_transaction_under_autocommit
+    begin = DjangoWrapper._start_transaction_under_autocommit  # type: ignore[attr-defined]
 
     def try_to_begin(wrapper: base.DatabaseWrapper) -> None:
         if (error := next(tries, None)) is not None:
