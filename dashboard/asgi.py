@@ -8,7 +8,6 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.sessions import CookieMiddleware, SessionMiddleware
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 
@@ -18,22 +17,19 @@ from django.conf import settings  # noqa: E402
 
 from dashboard.body_limit import BodyLimit  # noqa: E402
 from dashboard.consumers import LiveConsumer, NowhereConsumer  # noqa: E402
+from dashboard.fallback import Fallback  # noqa: E402
 from dashboard.origin import OriginCheck  # noqa: E402
 from dashboard.static_files import StaticFiles  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": StaticFiles(BodyLimit(http, settings.BODY_BYTES)),
+        "http": StaticFiles(Fallback(BodyLimit(http, settings.BODY_BYTES))),
         "websocket": OriginCheck(
-            CookieMiddleware(
-                SessionMiddleware(
-                    URLRouter(
-                        [
-                            path("live/", LiveConsumer.as_asgi()),
-                            re_path("", NowhereConsumer.as_asgi()),
-                        ]
-                    )
-                )
+            URLRouter(
+                [
+                    path("live/", LiveConsumer.as_asgi()),
+                    re_path("", NowhereConsumer.as_asgi()),
+                ]
             )
         ),
     }

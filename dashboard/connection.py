@@ -1,8 +1,8 @@
-"""One watcher: a cursor per watch, and a writer.
+"""One watcher: a cursor per watch, and what is to be written next.
 
 Nothing is queued for a connection: what it has not read yet lies in the rings, which it shares
-with everybody. One that reads slowly falls behind, and when it has fallen off a ring it gets a
-snapshot.
+with everybody. One that reads slowly falls behind and gets what it has missed in one update, and
+when it has fallen off a ring it gets a snapshot.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from collections.abc import Awaitable, Callable
 from django import db
 
 from dashboard import protocol
+from dashboard.frames import Frame, Message, dressed
 from dashboard.protocol import WatchRefused
-from dashboard.ring import Frame, Ring
+from dashboard.ring import Ring
+from dashboard.sinks import Sink
 from metrics import stats
 from metrics.query import ExpressionError
 
@@ -25,14 +27,23 @@ logger = logging.getLogger(__name__)
 
 CONTROL_FRAMES = 200  # answers that wait for a client that does not read them
 DRAWN_AT_ONCE = 4  # snapshots that are made, or wait to be sent, for one client
+TAKEN_AT_ONCE = 60  # messages
 
 # Makes a snapshot. Raises ExpressionError or WatchRefused with a sentence.
 Picture = Callable[[], Awaitable[Frame]]
-Send = Callable[[str], Awaitable[None]]
+
+
+def _nothing() -> None:
+    pass
 
 
 class Watch:
     """One of a connection's watches. Without a `ring` it is answered once."""
+
+    __slots__ = (
+        "begun", "connection", "drawing", "drawn", "drawn_seq", "epoch", "id", "is_conflated",
+        "on_end", "picture", "ring", "seq",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -40,7 +51,7 @@ class Watch:
         picture: Picture,
         ring: Ring | None,
         cursor: str | None = None,
-        on_end: Callable[[], None] = lambda: None,
+        on_end: Callable[[], None] = _nothing,
     ) -> None:
         self.id = id
         self.picture = picture
@@ -50,47 +61,60 @@ class Watch:
         self.seq = ring.position(cursor) if ring else None  # None: a snapshot is wanted
         self.drawing: asyncio.Task[None] | None = None
         self.drawn: Frame | None = None  # a snapshot to be sent
+        self.drawn_seq = -1  # where the last snapshot stood: it may be some seconds old
+        self.begun = False  # something was sent already
+        self.is_conflated = False  # what is sent next stands for several updates
+        self.connection: Connection | None = None
 
     def is_behind_ring(self) -> bool:
         """Whether only a snapshot can help."""
         return self.ring is None or self.seq is None or not self.ring.reaches(self.epoch, self.seq)
 
+    def changed(self) -> None:
+        """There is something to write."""
+        if self.connection is not None:
+            self.connection.mark(self)
+
 
 class Connection:
-    """`send` writes one text frame, and takes as long as the client's network does."""
+    """What is to be written goes out through `sink`, which takes it when the network does."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._woken = asyncio.Event()
-        self._control: deque[str] = deque()
+    __slots__ = ("_beat", "_changed", "_control", "_drawn_now", "_postponed", "_sink", "watches")
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        sink.take = self.take
+        sink.take_own = self.take_own
+        self._control: deque[str] | None = None
         self._beat: str | None = None
         self._changed: dict[Watch, None] = {}  # watches with something to write, in order
         self._postponed: dict[Watch, None] = {}  # watches whose snapshot has to wait its turn
         self._drawn_now = 0
-        self._listeners: dict[Watch, Callable[[], None]] = {}
         self.watches: dict[int, Watch] = {}
 
     # -- from the hub and the consumer -----------------------------------------------------------
 
     def say(self, frame: str) -> bool:
         """Queues a frame that is this connection's own; False when too many wait already."""
+        if self._control is None:
+            self._control = deque()
         if len(self._control) >= CONTROL_FRAMES:
             return False
         self._control.append(frame)
-        self._woken.set()
+        self._sink.wake()
         return True
 
     def beat(self, frame: str) -> None:
         """The heartbeat: of several that could not be written only the newest counts."""
         self._beat = frame
-        self._woken.set()
+        self._sink.wake()
 
     def add(self, watch: Watch) -> None:
         self.watches[watch.id] = watch
+        watch.connection = self
         if watch.ring is not None:
-            listener = self._listeners[watch] = lambda: self._mark(watch)
-            watch.ring.readers.add(listener)
-        self._mark(watch)
+            watch.ring.readers.add(watch.changed)
+        self.mark(watch)
 
     def remove(self, id: int) -> None:
         """Ends a watch, if there is one of this id."""
@@ -98,7 +122,8 @@ class Connection:
         if watch is None:
             return
         if watch.ring is not None:
-            watch.ring.readers.discard(self._listeners.pop(watch))
+            watch.ring.readers.discard(watch.changed)
+        watch.connection = None
         self._changed.pop(watch, None)
         self._postponed.pop(watch, None)
         if watch.drawing is not None:
@@ -113,56 +138,86 @@ class Connection:
         for id in list(self.watches):
             self.remove(id)
 
-    # -- the writer --------------------------------------------------------------------------------
+    def mark(self, watch: Watch) -> None:
+        """A watch has something to write."""
+        self._changed[watch] = None
+        self._sink.wake()
 
-    async def write(self) -> None:
-        """Writes until cancelled, or until sending raises because the socket is gone."""
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            while self._control:
-                await self._put(self._control.popleft())
-            changed, self._changed = self._changed, {}
-            for watch in changed:
-                await self._write_watch(watch)
-            beat, self._beat = self._beat, None
-            if beat is not None:
-                await self._put(beat)
+    # -- what the sink takes ---------------------------------------------------------------------
 
-    async def _write_watch(self, watch: Watch) -> None:
-        if watch.drawn is not None:
-            await self._write_drawn(watch, watch.drawn)
-        while self._is_watched(watch) and watch.drawing is None:
-            if watch.ring is None or watch.seq is None or watch.is_behind_ring():
-                self._begin_drawing(watch)
-                return
-            entry = watch.ring.after(watch.seq)
-            if entry is None:
-                return
-            watch.seq = entry.seq
-            await self._put(entry.text(watch.id))
-            if entry.arrived_ns:
-                elapsed_s = (time.monotonic_ns() - entry.arrived_ns) / 1e9
+    def take_own(self) -> list[Message]:
+        """The answers that wait, which are this connection's own."""
+        if not self._control:
+            return []
+        taken = [dressed(text, self._sink.form) for text in self._control]
+        self._control = None
+        return taken
+
+    def take(self, most_bytes: int) -> list[Message]:
+        """What is to be written now, in order; beyond so many bytes the rest comes later."""
+        taken = self.take_own()
+        size = sum(map(len, taken))
+        form = self._sink.form
+        changed = self._changed
+        oldest_ns = 0
+        while changed and size < most_bytes and len(taken) < TAKEN_AT_ONCE:
+            watch = next(iter(changed))
+            del changed[watch]
+            frame = self._next(watch)
+            if frame is None:
+                continue
+            message = frame.made(watch.id, form, watch.is_conflated)
+            watch.begun, watch.is_conflated = True, False
+            taken.append(message)
+            size += len(message)
+            if frame.arrived_ns and (not oldest_ns or frame.arrived_ns < oldest_ns):
+                oldest_ns = frame.arrived_ns
+        if changed:
+            self._sink.wake()
+        elif self._beat is not None:
+            beat, self._beat = dressed(self._beat, form), None
+            taken.append(beat)
+            size += len(beat)
+        if taken:
+            stats.inc("frames_sent_total", len(taken))
+            stats.inc("bytes_sent_total", size)
+            if oldest_ns:
+                elapsed_s = (time.monotonic_ns() - oldest_ns) / 1e9
                 stats.observe("publish_to_frame_seconds", elapsed_s)
+        return taken
 
-    async def _write_drawn(self, watch: Watch, frame: Frame) -> None:
-        watch.drawn = None
+    def _next(self, watch: Watch) -> Frame | None:
+        """What a watch is to be sent next; when that is a snapshot, begins to make it."""
+        if watch.drawn is not None:
+            return self._drawn(watch)
+        if watch.drawing is not None or watch in self._postponed:
+            return None
+        ring, seq = watch.ring, watch.seq
+        if ring is None or seq is None or not ring.reaches(watch.epoch, seq):
+            watch.is_conflated = watch.begun and ring is not None and watch.epoch == ring.epoch
+            self._begin_drawing(watch)
+            return None
+        if seq == ring.seq:
+            return None
+        frame = ring.missed(seq)
+        if frame is None:
+            watch.seq, watch.is_conflated = None, watch.begun
+            self._begin_drawing(watch)
+            return None
+        watch.is_conflated = watch.begun and frame.seq > seq + 1 and seq != watch.drawn_seq
+        watch.seq = frame.seq
+        if frame.seq != ring.seq:
+            self._changed[watch] = None
+        return frame
+
+    def _drawn(self, watch: Watch) -> Frame | None:
+        frame, watch.drawn = watch.drawn, None
         self._finished_drawing()
         if watch.ring is None:
             self.remove(watch.id)
-        await self._put(frame.text(watch.id))
-
-    def _is_watched(self, watch: Watch) -> bool:
-        return self.watches.get(watch.id) is watch
-
-    def _mark(self, watch: Watch) -> None:
-        self._changed[watch] = None
-        self._woken.set()
-
-    async def _put(self, text: str) -> None:
-        await self._send(text)
-        stats.inc("frames_sent_total")
-        stats.inc("bytes_sent_total", len(text))
+        else:
+            self._changed[watch] = None
+        return frame
 
     # -- snapshots ---------------------------------------------------------------------------------
 
@@ -178,12 +233,13 @@ class Connection:
         if self._postponed:
             watch = next(iter(self._postponed))
             del self._postponed[watch]
-            self._mark(watch)
+            self.mark(watch)
 
     async def _draw(self, watch: Watch) -> None:
         """Makes the snapshot a watch needs; other watches go on meanwhile."""
         try:
             frame = await watch.picture()
+            await frame.prepare(self._sink.form)
         except WatchRefused as error:
             self._refuse(watch, error.code, str(error))
         except ExpressionError as error:
@@ -199,8 +255,8 @@ class Connection:
             watch.drawn = frame
             if watch.ring is not None:
                 watch.epoch, _, seq = frame.cursor.partition(":")
-                watch.seq = int(seq)
-            self._mark(watch)
+                watch.seq = watch.drawn_seq = int(seq)
+            self.mark(watch)
 
     def _refuse(self, watch: Watch, code: protocol.ErrorCode, sentence: str) -> None:
         """The watch ends; its id is free again."""

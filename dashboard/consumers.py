@@ -7,14 +7,18 @@ import contextlib
 import logging
 from typing import Any
 
+from channels.db import aclose_old_connections
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django import db
 from django.conf import settings
 
 from dashboard import hub as hubs
 from dashboard import protocol
+from dashboard.acks import ACK_MS, TooSlow, Window
 from dashboard.connection import Connection
+from dashboard.frames import Form, Message
 from dashboard.protocol import Close, WatchRefused
+from dashboard.sinks import AsgiSink, DirectSink
 from dashboard.viewer import NotAllowed, Viewer, by_session, by_token
 from dashboard.watching import Asked, watch_for
 from metrics.clock import now_ms
@@ -36,15 +40,22 @@ class LiveConsumer(AsyncWebsocketConsumer):
     connection: Connection
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scope, self.base_send = scope, send
+        # Only our own server offers this; it says when it cannot take more.
+        self._socket: Any = (scope.get("extensions") or {}).get("pulseboard.socket")
+        self._sink: AsgiSink | DirectSink
         self._writer: asyncio.Task[None] | None = None
-        self._hello_timer: asyncio.Task[None] | None = None
+        self._hello_timer: asyncio.TimerHandle | None = None
+        self._hello_missed: asyncio.Task[None] | None = None
         self._expected_from: str | None = None  # the address of one that has not said hello yet
         self._viewer: Viewer | None = None
         self._bad_messages = 0
         self._closing = False
         self._accepted = False
         try:
-            await super().__call__(scope, receive, send)
+            await self._converse(receive)
+        except OSError as gone:  # the peer left before it was answered
+            logger.debug("a live socket ended while it was written: %s", gone)
         except Exception:
             logger.exception("a live socket failed")
             with contextlib.suppress(Exception):
@@ -52,6 +63,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
         finally:
             # Not in disconnect(): Channels does not call that when receiving or sending raises.
             self._leave()
+
+    async def _converse(self, receive: Any) -> None:
+        """As Channels does it, but without two tasks a socket and a thread's turn a message."""
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.receive":
+                await self.receive(message.get("text"), message.get("bytes"))
+            elif message["type"] == "websocket.connect":
+                await self.connect()
+            else:
+                return
 
     # -- coming and going ------------------------------------------------------------------------
 
@@ -66,12 +88,25 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._end(Close.FORBIDDEN, f"unknown subprotocol: expected {known}")
             return
         self.hub = await hubs.get()
-        self.connection = Connection(self.send)
+        self._open_sink(chosen)
+        self.connection = Connection(self._sink)
         viewer = await by_session(self.scope)
         if viewer is not None:
             await self._welcome(viewer)
         else:
             await self._expect_hello()
+
+    def _open_sink(self, subprotocol: str) -> None:
+        socket = self._socket
+        if socket is not None and socket.takes_frames:
+            self._sink = DirectSink(socket, Form.of(subprotocol, framed=True))
+            return
+        form = Form.of(subprotocol, framed=False)
+        self._sink = AsgiSink(self._send_message, form, None if socket is not None else Window())
+
+    async def _send_message(self, message: Message) -> None:
+        kind = "text" if isinstance(message, str) else "bytes"
+        await self.base_send({"type": "websocket.send", kind: message})
 
     async def _expect_hello(self) -> None:
         address = (self.scope.get("client") or [""])[0]
@@ -82,15 +117,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
             )
             return
         self._expected_from = address
-        self._hello_timer = asyncio.create_task(self._hello_missed())
+        loop = asyncio.get_running_loop()
+        self._hello_timer = loop.call_later(protocol.HELLO_TIMEOUT_S, self._miss_hello)
 
-    async def _hello_missed(self) -> None:
-        await asyncio.sleep(protocol.HELLO_TIMEOUT_S)
-        await self._end(Close.UNAUTHENTICATED, SIGN_IN)
+    def _miss_hello(self) -> None:
+        self._hello_missed = asyncio.create_task(self._end(Close.UNAUTHENTICATED, SIGN_IN))
 
     def _stop_expecting(self) -> None:
-        if self._hello_timer is not None and self._hello_timer is not asyncio.current_task():
+        if self._hello_timer is not None:
             self._hello_timer.cancel()
+            self._hello_timer = None
         if self._expected_from is not None:
             self.hub.members.expect_no_more(self._expected_from)
             self._expected_from = None
@@ -102,6 +138,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self._closing:
             return
         self._viewer = viewer
+        # Nobody asks for them again, and every layer's scope would hold them to the end.
+        self.scope["headers"].clear()
         self._stop_expecting()
         self.hub.members.join(self.connection, viewer, self._end)
         limits = protocol.Limits(
@@ -112,14 +150,22 @@ class LiveConsumer(AsyncWebsocketConsumer):
         )
         await self._say(
             protocol.Welcome(
-                protocol.VERSION, now_ms(), settings.TICK_MS, protocol.HEARTBEAT_MS, limits
+                protocol.VERSION,
+                now_ms(),
+                settings.TICK_MS,
+                protocol.HEARTBEAT_MS,
+                limits,
+                0 if self._socket is not None else ACK_MS,
             )
         )
-        self._writer = asyncio.create_task(self._write())
+        if isinstance(self._sink, AsgiSink):
+            self._writer = asyncio.create_task(self._write(self._sink))
 
-    async def _write(self) -> None:
+    async def _write(self, sink: AsgiSink) -> None:
         try:
-            await self.connection.write()
+            await sink.write()
+        except TooSlow as slow:
+            await self._end(Close.SLOW, str(slow))
         except Exception as error:
             # The socket is gone or cannot take a frame; the server says which to receive().
             logger.debug("a live socket cannot be written: %s", error)
@@ -166,6 +212,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._end(Close.UNAUTHENTICATED, SIGN_IN)
         elif isinstance(message, protocol.Unwatch):
             self.connection.remove(message.id)
+        elif isinstance(message, protocol.Ack):
+            self._sink.acknowledge(message.frames)
         else:
             await self._watch(message, self._viewer)
 
@@ -173,6 +221,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self._viewer is not None:
             await self._refuse("bad_message", "hello comes once, and only without a session")
             return
+        await aclose_old_connections()
         try:
             viewer = await by_token(message.token)
         except NotAllowed as refused:

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from dashboard import protocol
-from dashboard.ring import Frame, Ring
+from dashboard.frames import Frame
+from dashboard.ring import Ring
 from metrics import catalog
 from metrics.bell import StoredEvent
 from metrics.head import Head
@@ -42,7 +43,8 @@ class EventsFeed:
             self._events.extend(new)
             self._picture = None
             self.ring.append(
-                lambda cursor: protocol.encode(protocol.Events(0, new, cursor)), arrived_ns
+                lambda cursor: Frame(protocol.encode(protocol.Events(0, new, cursor)), cursor),
+                arrived_ns,
             )
 
     def picture(self, limit: int) -> Frame:
@@ -107,7 +109,8 @@ class MetricsFeed:
         items = [self._item(name, -negative_id) for name, (_, negative_id) in newest.items()]
         if items:
             self.ring.append(
-                lambda cursor: protocol.encode(protocol.Metrics(0, items, cursor)), arrived_ns
+                lambda cursor: Frame(protocol.encode(protocol.Metrics(0, items, cursor)), cursor),
+                arrived_ns,
             )
         return bool(items)
 

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 PULSE_S = 0.25  # how often steps that pass without samples are looked for
 SECOND_S = 1.0
+RIGHTS_S = 0.5  # what other processes take away ends sockets within a second
 EXPIRE_S = 10.0
 METRICS_S = 0.1  # at least this lies between two frames of the list of metrics
 
@@ -66,7 +67,8 @@ class Hub:
         self._stop_listening: Callable[[], None] = lambda: None
         self._tail: Tail | None = None
         self._arrivals = Arrivals()
-        self._group = Group(self._look_at_log)
+        self._rights_changed = asyncio.Event()
+        self._group = Group(self._look_at_log, self._rights_changed.set)
         self._held: list[Committed] | None = []  # what came before the past was read
         self._deletions = 0  # how far the catalog's were followed
         self._metrics_timer: asyncio.TimerHandle | None = None
@@ -108,7 +110,7 @@ class Hub:
         reader.use_head(self.head)
         self._run(self._every(PULSE_S, self._pulse))
         self._run(self._every(SECOND_S, self._count))
-        self._run(self._every(SECOND_S, self._check_rights))
+        self._run(self._every(RIGHTS_S, self._check_rights, self._rights_changed))
         self._run(self._every(SECOND_S, self._forget_deleted))
         self._run(self._every(protocol.HEARTBEAT_MS / 1000, self._heartbeat))
         self._run(self._every(EXPIRE_S, self._expire))
@@ -133,10 +135,18 @@ class Hub:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    async def _every(
+        self,
+        seconds: float,
+        job: Callable[[], Awaitable[None]],
+        sooner: asyncio.Event | None = None,
+    ) -> None:
         failing = False
+        sooner = sooner or asyncio.Event()
         while True:
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(sooner.wait(), seconds)
+            sooner.clear()
             try:
                 await job()
                 failing = False
@@ -155,6 +165,11 @@ class Hub:
         self._hand_over(committed)
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._group.ring)
+
+    def tell_of_rights(self) -> None:
+        """Tells the other processes that somebody's rights have changed; any thread."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._group.ring, True)
 
     def _look_at_log(self) -> None:
         if self._tail is not None:
@@ -255,8 +270,4 @@ class Hub:
 
     async def say_goodbye(self, close: Close, reason: str) -> None:
         """Tells every client that its socket closes now, and when to come back."""
-        # One client waits longer the more there are: they must not all come at once.
-        most_ms = min(30_000, 500 + 4 * len(self.members))
-        bye = protocol.encode(protocol.Bye(int(close), reason, (100, most_ms)))
-        for connection in self.members:
-            connection.say(bye)
+        self.members.say_goodbye(close, reason)

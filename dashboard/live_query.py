@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dashboard import protocol
+from dashboard.binary_frames import UPDATE, Grid
+from dashboard.frames import GridFrame
 from dashboard.ring import Ring
 from metrics.catalog import Known
-from metrics.columns import Floats
+from metrics.columns import Floats, Ints
 from metrics.head import Head
 from metrics.query import Expression, Matrix, Selector, SeriesData, evaluate
 
@@ -33,7 +35,7 @@ class Picture:
     """
 
     lines: list[protocol.Line]
-    times: list[int]
+    times: Ints
     values: Floats
     step_ms: int
     cursor: str
@@ -172,8 +174,8 @@ class LiveQuery:
             return
         before = len(self.lines)
         self._know(matrix.labels)
-        times, block = matrix.times.tolist(), self._block(matrix, matrix.values)
-        self._append(times, block, self.lines[before:], arrived_ns, self._band([matrix]))
+        block = self._block(matrix, matrix.values)
+        self._append(matrix.times, block, self.lines[before:], arrived_ns, self._band([matrix]))
 
     def begin_anew(self) -> None:
         """Every reader gets a new snapshot: more has changed than the head, or a frame, holds."""
@@ -206,12 +208,13 @@ class LiveQuery:
             self._know(matrix.labels)
         if len(self.lines) > before and self._shown:
             # Readers of the ring must know every row that later updates will have.
-            self._append([], np.empty((len(self.lines), 0)), self.lines[before:], 0)
+            nothing = np.empty((len(self.lines), 0))
+            self._append(np.empty(0, np.int64), nothing, self.lines[before:], 0)
         self._shown = True
         blocks = [self._block(matrix, matrix.values) for matrix in matrices]
         return Picture(
             self.lines[:],
-            [time for matrix in matrices for time in matrix.times.tolist()],
+            np.concatenate([np.empty(0, np.int64), *(matrix.times for matrix in matrices)]),
             np.hstack(blocks) if blocks else np.empty((len(self.lines), 0)),
             self.step_ms,
             self.ring.cursor,
@@ -252,20 +255,14 @@ class LiveQuery:
 
     def _append(
         self,
-        times: list[int],
+        times: Ints,
         values: Floats,
         added: list[protocol.Line],
         arrived_ns: int,
         band: tuple[Floats, Floats] | None = None,
     ) -> None:
-        rows: list[list[float | None]] = values.tolist()
-        low, high = (band[0].tolist(), band[1].tolist()) if band else (None, None)
-        self.ring.append(
-            lambda cursor: protocol.encode(
-                protocol.Update(0, times, rows, cursor, added, low, high)
-            ),
-            arrived_ns,
-        )
+        grid = Grid(UPDATE, times, values, added, self.step_ms, band)
+        self.ring.append(lambda cursor: GridFrame(grid, cursor), arrived_ns)
 
     def _know(self, labels: Iterable[Mapping[str, str]]) -> None:
         for one in labels:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
+from dashboard import protocol
 from dashboard.connection import Connection
 from dashboard.protocol import Close
 from dashboard.viewer import Viewer
 
 EXPECTED_PER_ADDRESS = 50  # sockets that have not said yet whose they are
+
+# When clients come back after a goodbye.
+SOONEST_MS = 100
+MOMENT_MS = 100  # how exactly a client is told
+APART_MS = 2
+LEAST_SPREAD_MS = 300
+MOST_SPREAD_MS = 20_000
 
 End = Callable[[Close, str], Coroutine[Any, Any, None]]
 
@@ -72,18 +80,41 @@ class Members:
     def expect_no_more(self, address: str) -> None:
         _count_down(self._expected, address)
 
+    def say_goodbye(self, close: Close, reason: str) -> None:
+        """Tells every client that its socket closes now, and its own moment to come back.
+
+        The more there are the longer it takes until the last one comes: each costs the server,
+        or the one that takes over, a handshake and its snapshots.
+        """
+        count = len(self._members)
+        spread_ms = min(MOST_SPREAD_MS, max(LEAST_SPREAD_MS, APART_MS * count))
+        for number, connection in enumerate(self._members):
+            from_ms = SOONEST_MS + spread_ms * number // count
+            moment = from_ms, from_ms + MOMENT_MS
+            connection.say(protocol.encode(protocol.Bye(int(close), reason, moment)))
+
     def end_where(self, why: Callable[[Viewer], str], code: Close) -> None:
         """Closes sockets of those for whom there is a reason, as `why` tells; any thread."""
         with contextlib.suppress(RuntimeError):  # a loop that has ended has no sockets
             self._loop.call_soon_threadsafe(self._end_where, why, code)
 
+    def end_these(self, connections: Iterable[Connection], code: Close, reason: str) -> None:
+        """Closes the sockets of these that are still here."""
+        for connection in connections:
+            member = self._members.get(connection)
+            if member is not None:
+                self._end(member, code, reason)
+
     def _end_where(self, why: Callable[[Viewer], str], code: Close) -> None:
         for member in self._members.values():
             reason = why(member.viewer)
             if reason:
-                task = self._loop.create_task(member.end(code, reason))
-                self._ending.add(task)
-                task.add_done_callback(self._ending.discard)
+                self._end(member, code, reason)
+
+    def _end(self, member: Member, code: Close, reason: str) -> None:
+        task = self._loop.create_task(member.end(code, reason))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
 
 def _count_down(counter: Counter[str], key: str) -> None:

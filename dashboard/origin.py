@@ -63,20 +63,28 @@ class OriginCheck:
         self._app = app
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        headers = [(name.lower(), value.decode("latin-1")) for name, value in scope["headers"]]
-        origins = [value for name, value in headers if name == b"origin"]
-        if origins and not self._fits(origins, headers, scope):
+        # No header is held here: this frame lives as long as the socket.
+        foreign, origin = self._origin(scope)
+        if foreign is not None:
             stats.inc("foreign_origins_total")
             await refuse(
                 send,
                 403,
-                f"The page at {origins[0][:200]!r} may not open a socket here: expected this "
+                f"The page at {foreign[:200]!r} may not open a socket here: expected this "
                 "site's own origin, or one named in the setting ORIGINS "
                 "(such as ORIGINS=https://metrics.example.org).",
                 scope,
             )
             return
-        await self._app({**scope, "origin": origins[0] if origins else None}, receive, send)
+        await self._app({**scope, "origin": origin}, receive, send)
+
+    def _origin(self, scope: dict[str, Any]) -> tuple[str | None, str | None]:
+        """The origin that is refused, if one is, and the one that was checked, if there was one."""
+        headers = [(name.lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+        origins = [value for name, value in headers if name == b"origin"]
+        if origins and not self._fits(origins, headers, scope):
+            return origins[0], None
+        return None, origins[0] if origins else None
 
     def _fits(
         self, origins: list[str], headers: list[tuple[bytes, str]], scope: dict[str, Any]

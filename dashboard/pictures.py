@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
-import msgspec
 from django.conf import settings
 from django.db import close_old_connections
 
 from dashboard import protocol
+from dashboard.binary_frames import SNAPSHOT, Grid
+from dashboard.finished import Finished
+from dashboard.frames import Frame, GridFrame
 from dashboard.live_query import LiveQuery, Picture
 from dashboard.protocol import WatchRefused
-from dashboard.ring import Frame
+from dashboard.ring import Ring
 from metrics import reader, stats
-from metrics.columns import Floats
 from metrics.query import Expression, Matrix, Source, evaluate
 
 HEAD_MARGIN_MS = 120_000  # the head moves on while older steps are being read
 MOST_VALUES = 1_000_000  # in a snapshot: some 10 MB
+KEPT_S = 5.0  # for others who ask for the same
+READ_KEPT_S = 30.0  # if it was read from the log: for all who come back after a restart
 LOOP_VALUES = 50_000  # evaluated on the event loop, in some 10 ms
-SMALL_VALUES = 20_000  # encoded at once, in a few ms
 
 Result = TypeVar("Result")
 
@@ -42,21 +44,45 @@ class Pictures:
     makes the source of what the head does not hold, for a step and a lookback in ms."""
 
     def __init__(
-        self, readers: Executor, stored: Callable[[int, int], Source] = reader.Stored
+        self,
+        readers: Executor,
+        stored: Callable[[int, int], Source] = reader.Stored,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._readers = readers
         self._stored = stored
-        self._drawings: dict[tuple[LiveQuery, int], Drawing] = {}
+        self._drawings: dict[Hashable, Drawing] = {}
+        self._finished = Finished(clock)
 
     async def newest(self, query: LiveQuery, range_ms: int) -> Frame:
-        """A snapshot of the newest `range_ms`, drawn once for all who ask at the same time.
+        """A snapshot of the newest `range_ms`, drawn once for all who ask in the same seconds.
+
+        It may be some seconds old; what came since follows its cursor in the ring. Raises
+        ExpressionError and WatchRefused.
+        """
+        key = (query, range_ms)
+        finished = self._finished.get(key)
+        if finished is not None and _leads_on(finished, query.ring):
+            return finished
+        return await self._shared(key, lambda: self._draw(query, range_ms))
+
+    async def past(self, expression: Expression, range_ms: int, end_ms: int, step_ms: int) -> Frame:
+        """A snapshot that ends at `end_ms` and is followed by no updates, shared as newest() is.
 
         Raises ExpressionError and WatchRefused.
         """
-        key = (query, range_ms)
+        key = (expression.text, range_ms, end_ms, step_ms)
+        finished = self._finished.get(key)
+        if finished is not None:
+            return finished
+        return await self._shared(
+            key, lambda: self._draw_past(expression, range_ms, end_ms, step_ms)
+        )
+
+    async def _shared(self, key: Hashable, draw: Callable[[], Coroutine[Any, Any, Frame]]) -> Frame:
         drawing = self._drawings.get(key)
         if drawing is None:
-            task = asyncio.get_running_loop().create_task(self._draw(query, range_ms))
+            task = asyncio.get_running_loop().create_task(draw())
             drawing = self._drawings[key] = Drawing(task)
         drawing.waiting += 1
         try:
@@ -68,11 +94,15 @@ class Pictures:
                 if self._drawings.get(key) is drawing:
                     del self._drawings[key]
 
-    async def past(self, expression: Expression, range_ms: int, end_ms: int, step_ms: int) -> Frame:
-        """A snapshot that ends at `end_ms` and is followed by no updates.
+    def _keep(self, key: Hashable, frame: Frame, keep_s: float) -> Frame:
+        stats.inc("snapshots_drawn_total")
+        self._finished.put(key, frame, keep_s)
+        asyncio.get_running_loop().call_later(keep_s, self._finished.drop_old)
+        return frame
 
-        Raises ExpressionError and WatchRefused.
-        """
+    async def _draw_past(
+        self, expression: Expression, range_ms: int, end_ms: int, step_ms: int
+    ) -> Frame:
         _check_points(range_ms, step_ms)
         last_ms = end_ms // step_ms * step_ms
         first_ms = -(-(end_ms - range_ms) // step_ms) * step_ms
@@ -81,9 +111,8 @@ class Pictures:
         band = None
         if matrix.low is not None and matrix.high is not None:
             band = matrix.low, matrix.high
-        return await self._frame(
-            Picture(lines, matrix.times.tolist(), matrix.values, step_ms, "", band)
-        )
+        frame = self._frame(Picture(lines, matrix.times, matrix.values, step_ms, "", band))
+        return self._keep((expression.text, range_ms, end_ms, step_ms), frame, KEPT_S)
 
     async def _draw(self, query: LiveQuery, range_ms: int) -> Frame:
         _check_points(range_ms, query.step_ms)
@@ -92,7 +121,8 @@ class Pictures:
         steps = LOOP_VALUES // max(1, len(query.ids))
         soonest_ms = query.newest_ms - steps * query.step_ms
         if start_ms >= max(query.head_from_ms(), soonest_ms):
-            return await self._frame(query.picture(start_ms, None))
+            frame = self._frame(query.picture(start_ms, None))
+            return self._keep((query, range_ms), frame, KEPT_S)
         # The older steps come from the log, on another thread; the newer ones from the head, at
         # the very moment whose cursor the snapshot carries.
         split_ms = max(query.head_from_ms(HEAD_MARGIN_MS), soonest_ms)
@@ -107,7 +137,7 @@ class Pictures:
         finally:
             query.end_reading(reading, split_ms)
             query.read_s = time.monotonic() - began_s
-        return await self._frame(picture)
+        return self._keep((query, range_ms), self._frame(picture), READ_KEPT_S)
 
     async def _evaluate(
         self, expression: Expression, start_ms: int, end_ms: int, step_ms: int
@@ -141,7 +171,7 @@ class Pictures:
 
         return asyncio.get_running_loop().run_in_executor(self._readers, run)
 
-    async def _frame(self, picture: Picture) -> Frame:
+    def _frame(self, picture: Picture) -> Frame:
         count = picture.values.size
         if picture.band is not None:
             if 3 * count > MOST_VALUES:  # rather lines without a band than none
@@ -155,29 +185,24 @@ class Pictures:
                 f"{MOST_VALUES:,} values fit into an answer; narrow the expression, ask for a "
                 "shorter range or a longer step",
             )
-        if count <= SMALL_VALUES:
-            return _encoded(picture)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, _encoded, picture)
+        grid = Grid(
+            SNAPSHOT,
+            picture.times,
+            picture.values,
+            picture.lines,
+            picture.step_ms,
+            picture.band,
+        )
+        return GridFrame(grid, picture.cursor)
 
 
-def _encoded(picture: Picture) -> Frame:
-    snapshot = protocol.Snapshot(
-        0,
-        picture.lines,
-        picture.times,
-        _rows(picture.values),
-        picture.step_ms,
-        picture.cursor,
-        *(map(_rows, picture.band) if picture.band is not None else ()),
-    )
-    return Frame(protocol.encode(snapshot), picture.cursor)
-
-
-def _rows(values: Floats) -> list[list[float | None]]:
-    # Row by row: the event loop's thread gets its turn in between.
-    rows = [msgspec.Raw(protocol.encode_row(row.tolist())) for row in values]
-    return cast(list[list[float | None]], rows)
+def _leads_on(snapshot: Frame, ring: Ring) -> bool:
+    """Whether the ring can tell in one update, no larger, what came after a snapshot's cursor."""
+    seq = ring.position(snapshot.cursor)
+    if seq is None or seq == ring.seq:
+        return seq is not None
+    missed = ring.missed(seq)
+    return missed is not None and missed.size_bytes() <= snapshot.size_bytes()
 
 
 def _check_points(range_ms: int, step_ms: int) -> None:

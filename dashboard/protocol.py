@@ -2,7 +2,8 @@
 
 The one definition: `manage.py protocol` makes the JSON Schema, docs/protocol.md, the browser's
 constants and types, and the example frames that both languages' tests read from what stands here
-and in dashboard/protocol_examples.py. This is the JSON form, subprotocol `pulseboard.v1.json`.
+and in dashboard/protocol_examples.py. This is the JSON form; under `pulseboard.v1` snapshots and
+updates are binary (dashboard/binary_frames.py), and everything else is as here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 VERSION = 1
-SUBPROTOCOLS = ("pulseboard.v1.json",)
+BINARY, JSON = "pulseboard.v1", "pulseboard.v1.json"
+SUBPROTOCOLS = (BINARY, JSON)  # the first that a client offers too is taken
 HEARTBEAT_MS = 2000
 HELLO_TIMEOUT_S = 5.0
 MESSAGE_BYTES = 65_536
@@ -123,6 +125,17 @@ class Unwatch(ClientFrame, tag="unwatch"):
     id: WatchId
 
 
+class Ack(ClientFrame, tag="ack"):
+    """Says that `frames` messages of the server were received on this socket so far, of all kinds.
+
+    Only when `welcome.ack_ms` is more than 0: then at most once in that time, and only when the
+    number has changed. The server sends at most 256 KiB (or one message, if that is larger) that
+    were not acknowledged.
+    """
+
+    frames: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class ServerFrame(msgspec.Struct, tag_field="type", omit_defaults=True):
     pass
 
@@ -137,13 +150,17 @@ class Limits(msgspec.Struct):
 
 
 class Welcome(ServerFrame, tag="welcome"):
-    """First frame of the server. `server_ms` is its clock, in ms since 1970."""
+    """First frame of the server. `server_ms` is its clock, in ms since 1970.
+
+    `ack_ms`: how often the client has to say `ack`; absent: never.
+    """
 
     version: int
     server_ms: int
     tick_ms: int
     heartbeat_ms: int
     limits: Limits
+    ack_ms: int = 0
 
 
 class Line(msgspec.Struct):
@@ -158,6 +175,7 @@ class Snapshot(ServerFrame, tag="snapshot"):
     `values` has a row for each of `series` and a column for each of `times` (ms since 1970,
     multiples of `step_ms`); null where there is no value. `low` and `high` are the least and the
     greatest since the step before, or the value where that is not known; absent: all are values.
+    `conflated`: it comes instead of updates that the client was too slow to read.
     """
 
     id: int
@@ -168,13 +186,14 @@ class Snapshot(ServerFrame, tag="snapshot"):
     cursor: str
     low: list[list[Number]] | None = None
     high: list[list[Number]] | None = None
+    conflated: bool = False
 
 
 class Update(ServerFrame, tag="update"):
     """What changed since: columns to add, or to put in place of those with the same time.
 
     `series` are added after those already known; `values`, `low` and `high` have a row for each
-    series then known.
+    series then known. `conflated`: several updates in one, since the client was slow to read.
     """
 
     id: int
@@ -184,6 +203,7 @@ class Update(ServerFrame, tag="update"):
     series: list[Line] = []
     low: list[list[Number]] | None = None
     high: list[list[Number]] | None = None
+    conflated: bool = False
 
 
 class EventItem(msgspec.Struct):
@@ -251,7 +271,7 @@ class Bye(ServerFrame, tag="bye"):
     retry_ms: tuple[int, int]
 
 
-ClientMessage = Hello | Watch | WatchEvents | WatchMetrics | Unwatch
+ClientMessage = Hello | Watch | WatchEvents | WatchMetrics | Unwatch | Ack
 ServerMessage = Welcome | Snapshot | Update | Events | Metrics | Heartbeat | Error | Bye
 
 CLIENT_TYPES = tuple(str(one.__struct_config__.tag) for one in get_args(ClientMessage))

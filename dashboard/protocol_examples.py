@@ -6,6 +6,7 @@ from dashboard.protocol import (
     HEARTBEAT_MS,
     MESSAGE_BYTES,
     VERSION,
+    Ack,
     Bye,
     ClientMessage,
     Close,
@@ -34,6 +35,7 @@ CLIENT_EXAMPLES: tuple[ClientMessage, ...] = (
     WatchEvents(2, 100),
     WatchMetrics(3),
     Unwatch(1),
+    Ack(118),
 )
 SERVER_EXAMPLES: tuple[ServerMessage, ...] = (
     Welcome(VERSION, 1_790_000_000_123, 50, HEARTBEAT_MS, Limits(MESSAGE_BYTES, 100, 11_000, 1000)),
@@ -43,18 +45,20 @@ SERVER_EXAMPLES: tuple[ServerMessage, ...] = (
         [1_790_000_000_000, 1_790_000_001_000],
         [[1.5, 2.0], [None, 4.25]],
         1000,
-        "e3:118",
+        "9d0700e3:118",
     ),
-    Update(1, [1_790_000_002_000], [[2.5], [4.0]], "e3:119"),
+    Update(1, [1_790_000_002_000], [[2.5], [4.0]], "9d0700e3:119"),
     Update(
-        1, [1_790_000_002_000], [[2.5], [4.0], [0.5]], "e3:120", [Line({"region": "asia"})]
+        1, [1_790_000_002_000], [[2.5], [4.0], [0.5]], "9d0700e3:120", [Line({"region": "asia"})]
     ),
     Update(
-        1, [1_790_000_003_000], [[2.5], [4.0], [0.5]], "e3:121", [],
-        low=[[2.5], [1.25], [0.5]], high=[[7.75], [4.0], [0.5]],
+        1, [1_790_000_003_000], [[2.5], [4.0], [0.5]], "9d0700e3:121", [],
+        low=[[2.5], [1.25], [0.5]], high=[[7.75], [4.0], [0.5]], conflated=True,
     ),
     Events(
-        2, [EventItem(5, 1_790_000_001_500, "deployed", "version 1.2", {"app": "shop"})], "e3:4"
+        2,
+        [EventItem(5, 1_790_000_001_500, "deployed", "version 1.2", {"app": "shop"})],
+        "9d0700e3:4",
     ),
     Metrics(
         3,
@@ -64,7 +68,7 @@ SERVER_EXAMPLES: tuple[ServerMessage, ...] = (
                 1_790_000_001_000, 12.0, [None, 9.0, 12.0],
             )
         ],
-        "e3:7",
+        "9d0700e3:7",
     ),
     Heartbeat(1_790_000_002_000),
     Error("bad_expression", "the function topk is not supported yet", 1),

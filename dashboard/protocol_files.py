@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 import json
+import textwrap
 from collections.abc import Iterable
 from typing import Any, get_args
 
 import msgspec
 
-from dashboard import protocol
+from dashboard import binary_frames, protocol
 from dashboard.protocol_examples import CLIENT_EXAMPLES, SERVER_EXAMPLES
 
 NOTE = "Made by `python manage.py protocol` from dashboard/protocol.py; do not edit."
@@ -25,6 +27,7 @@ def files() -> dict[str, str]:
         "docs/protocol.md": page(),
         "static/js/protocol.js": module(),
         "tests/examples/frames.json": examples(),
+        "tests/examples/binary.json": binary_examples(),
     }
 
 
@@ -45,14 +48,32 @@ def examples() -> str:
     return json.dumps(both, indent=1) + "\n"
 
 
+def binary_examples() -> str:
+    """Binary messages in base64, each with the JSON form of the same."""
+    both = []
+    for frame in SERVER_EXAMPLES:
+        if isinstance(frame, protocol.Snapshot | protocol.Update):
+            encoded = binary_frames.encode_message(frame)
+            both.append(
+                {
+                    "base64": base64.b64encode(encoded).decode(),
+                    "frame": json.loads(_example(frame)),
+                }
+            )
+    return json.dumps(both, indent=1) + "\n"
+
+
 def page() -> str:
     lines = [
-        "# The live protocol, JSON form",
+        "# The live protocol",
         "",
         f"<!-- {NOTE} -->",
         "",
-        "One WebSocket at `/live/`, subprotocol `pulseboard.v1.json`: every message is a text",
-        "frame that holds one JSON object, told apart by `type`. A browser is known by its session",
+        "One WebSocket at `/live/`. Under the subprotocol `pulseboard.v1.json` every message is a",
+        "text frame that holds one JSON object, told apart by `type`; under `pulseboard.v1`, which",
+        "is taken when a client offers both, snapshots and updates of queries come as binary",
+        "frames ([below](#binary-frames)) and the rest is the same. What clients send is always",
+        "JSON. A browser is known by its session",
         "cookie and must come from the page's own origin; everybody else sends a token with scope",
         f"`read` in the first frame, within {protocol.HELLO_TIMEOUT_S:g} s",
         "(`manage.py token NAME --scope read`), and no cookie. Times are milliseconds since 1970,",
@@ -66,6 +87,7 @@ def page() -> str:
         for frame in frames:
             lines += [f"### {_tag(frame)}", "", _sentences(frame), ""]
             lines += ["```json", _first_example(frame), "```", ""]
+    lines += _binary_section()
     lines += ["## Parts", ""]
     for part in PARTS:
         lines += [f"- `{part.__name__}` ({', '.join(_fields(part))}): {_sentences(part)}"]
@@ -95,6 +117,32 @@ def page() -> str:
     return "\n".join(lines)
 
 
+def _binary_section() -> list[str]:
+    example = next(frame for frame in SERVER_EXAMPLES if isinstance(frame, protocol.Snapshot))
+    encoded = base64.b64encode(binary_frames.encode_message(example)).decode()
+    rows = [f"| {at} | {kind} | {what} |" for at, kind, what in binary_frames.LAYOUT]
+    return [
+        "## Binary frames",
+        "",
+        "Under `pulseboard.v1` a snapshot or an update is one binary message, little-endian, every",
+        "array on a multiple of 8 bytes from the message's start:",
+        "",
+        "| offset | type | field |",
+        "|---|---|---|",
+        *rows,
+        "",
+        "The cursor is the epoch as 8 hexadecimal digits, a colon and the number as an integer,",
+        "such as `9d0700e3:118`; empty when both are 0. NaN stands where JSON has null. A receiver",
+        "ignores, and counts, a message of another version or kind, and one whose length does not",
+        "fit. The example of a snapshot above in this form, in base64:",
+        "",
+        "```text",
+        *textwrap.wrap(encoded, 100),
+        "```",
+        "",
+    ]
+
+
 def module() -> str:
     closes = ", ".join(f"{code.name}: {int(code)}" for code in protocol.Close)
     meanings = ",\n".join(f"  {int(c)}: {json.dumps(c.meaning)}" for c in protocol.Close)
@@ -102,7 +150,10 @@ def module() -> str:
         f"// {NOTE}",
         "",
         f"export const VERSION = {protocol.VERSION};",
-        f"export const SUBPROTOCOL = {json.dumps(protocol.SUBPROTOCOLS[0])};",
+        _constant("SUBPROTOCOLS", list(protocol.SUBPROTOCOLS)),
+        f"export const SUBPROTOCOL = {json.dumps(protocol.JSON)};",
+        f"export const BINARY_FORMAT = {binary_frames.FORMAT};",
+        f"export const BINARY_HEADER_BYTES = {binary_frames.HEADER.size};",
         f"export const HEARTBEAT_MS = {protocol.HEARTBEAT_MS};",
         f"export const CLOSE = Object.freeze({{ {closes} }});",
         f"export const CLOSE_MEANING = Object.freeze({{\n{meanings},\n}});",
@@ -153,7 +204,13 @@ def _js(kind: Any) -> str:
         return "|".join(map(_js, kind.types))
     if isinstance(kind, msgspec.inspect.LiteralType):
         return "|".join(json.dumps(value) for value in kind.values)
-    names = {"IntType": "number", "FloatType": "number", "StrType": "string", "NoneType": "null"}
+    names = {
+        "BoolType": "boolean",
+        "IntType": "number",
+        "FloatType": "number",
+        "StrType": "string",
+        "NoneType": "null",
+    }
     return names[type(kind).__name__]
 
 

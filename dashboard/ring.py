@@ -1,6 +1,7 @@
 """Ring and cursor: one mechanism for slow readers, reconnects and every kind of transport.
 
-A feed appends encoded frames to its ring; each reader keeps the number of the last one it has.
+A feed appends frames to its ring; each reader keeps the number of the last one it has. A reader of
+a query's ring that is several behind gets one update that holds all it has missed.
 """
 
 from __future__ import annotations
@@ -9,51 +10,14 @@ import secrets
 from collections import deque
 from collections.abc import Callable
 
+from dashboard.conflation import merge
+from dashboard.frames import Frame, GridFrame
+
 RING_ENTRIES = 512
 RING_BYTES = 1_048_576
-SHARED_IDS = 8  # watch ids for which a frame keeps its finished text
-SHARED_ENTRIES = 8  # the newest entries keep theirs: later readers are few
-
-
-class Frame:
-    """A frame encoded once; only the watch's own id is put in for each of the ids in use.
-
-    Pages of one dashboard give their watches the same ids, so the same text goes to all of them.
-    """
-
-    __slots__ = ("_head", "_tail", "_texts", "cursor")
-
-    def __init__(self, encoded: str, cursor: str) -> None:
-        """`encoded` has the watch id 0, as its first field."""
-        self.cursor = cursor
-        head, _, tail = encoded.partition('"id":0,')
-        self._head, self._tail = f'{head}"id":', f",{tail}"
-        self._texts: dict[int, str] = {}
-
-    def text(self, id: int) -> str:
-        text = self._texts.get(id)
-        if text is None:
-            text = f"{self._head}{id}{self._tail}"
-            if len(self._texts) < SHARED_IDS:
-                self._texts[id] = text
-        return text
-
-    def forget_texts(self) -> None:
-        self._texts.clear()
-
-    def __len__(self) -> int:
-        return len(self._head) + len(self._tail)
-
-
-class Entry(Frame):
-    """A frame in a ring. `arrived_ns` is time.monotonic_ns() of what it tells; 0 if unknown."""
-
-    __slots__ = ("arrived_ns", "seq")
-
-    def __init__(self, encoded: str, cursor: str, seq: int, arrived_ns: int) -> None:
-        super().__init__(encoded, cursor)
-        self.seq = seq
-        self.arrived_ns = arrived_ns
+MERGED_BYTES = 4 * RING_BYTES  # an update of many; beyond, its reader gets a snapshot
+SHARED_MERGED = 8  # positions for which what was missed is kept merged, until the next entry
+SHARED_ENTRIES = 8  # the newest entries keep what they were encoded to: later readers are few
 
 
 class Ring:
@@ -64,15 +28,18 @@ class Ring:
 
     def __init__(self) -> None:
         self.readers: set[Callable[[], None]] = set()
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[Frame] = deque()
+        self._merged: dict[int, Frame | None] = {}  # by the number of the last one read
         self._bytes = 0
         self.begin()
 
     def begin(self) -> None:
         """Starts a new epoch: every cursor given out before leads to a snapshot."""
-        self.epoch = secrets.token_hex(4)
+        # Not 0, which together with the number 0 means "no cursor" in a binary frame.
+        self.epoch = f"{1 + secrets.randbelow(2**32 - 1):08x}"
         self.seq = 0
         self._entries.clear()
+        self._merged.clear()
         self._bytes = 0
         self._tell()
 
@@ -80,18 +47,20 @@ class Ring:
     def cursor(self) -> str:
         return f"{self.epoch}:{self.seq}"
 
-    def append(self, encode: Callable[[str], str], arrived_ns: int = 0) -> None:
-        """Adds a frame; `encode` is given the cursor it is to carry and encodes it with id 0."""
+    def append(self, make: Callable[[str], Frame], arrived_ns: int = 0) -> None:
+        """Adds a frame; `make` is given the cursor it is to carry."""
         self.seq += 1
-        entry = Entry(encode(self.cursor), self.cursor, self.seq, arrived_ns)
+        entry = make(self.cursor)
+        entry.seq, entry.arrived_ns = self.seq, arrived_ns
+        self._merged.clear()
         self._entries.append(entry)
-        self._bytes += len(entry)
+        self._bytes += entry.size_bytes()
         while len(self._entries) > RING_ENTRIES or (
             self._bytes > RING_BYTES and len(self._entries) > 1
         ):
-            self._bytes -= len(self._entries.popleft())
+            self._bytes -= self._entries.popleft().size_bytes()
         if len(self._entries) > SHARED_ENTRIES:
-            self._entries[-1 - SHARED_ENTRIES].forget_texts()
+            self._entries[-1 - SHARED_ENTRIES].forget()
         self._tell()
 
     def position(self, cursor: str | None) -> int | None:
@@ -106,10 +75,37 @@ class Ring:
         """Whether everything that came after `seq` is still here."""
         return epoch == self.epoch and 0 <= self.seq - seq <= len(self._entries)
 
-    def after(self, seq: int) -> Entry | None:
+    def after(self, seq: int) -> Frame | None:
         """The entry that follows `seq`, which the ring reaches; None when there is none yet."""
         missed = self.seq - seq
         return self._entries[-missed] if missed else None
+
+    def missed(self, seq: int) -> Frame | None:
+        """What somebody who has read as far as `seq`, which the ring reaches, is to be sent next.
+
+        The entry that follows; of a query, when several do, one update that holds them all. Its
+        `seq` is the number to go on from. None when that is larger than a snapshot would be.
+        """
+        behind = self.seq - seq
+        entry = self._entries[-behind]
+        if behind == 1 or not isinstance(entry, GridFrame):
+            return entry
+        if seq in self._merged:
+            return self._merged[seq]
+        merged = self._merge(behind)
+        if len(self._merged) < SHARED_MERGED:
+            self._merged[seq] = merged
+        return merged
+
+    def _merge(self, behind: int) -> Frame | None:
+        entries = [self._entries[number] for number in range(-behind, 0)]
+        grids = [one.grid for one in entries if isinstance(one, GridFrame)]
+        grid = merge(grids, MERGED_BYTES)
+        if grid is None:
+            return None
+        frame = GridFrame(grid, self.cursor)
+        frame.seq, frame.arrived_ns = self.seq, entries[0].arrived_ns
+        return frame
 
     def _tell(self) -> None:
         for reader in self.readers:

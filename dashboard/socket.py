@@ -101,6 +101,8 @@ class LiveSocket(SteadySocket):
         super().handle_connect(event)
         if self.close_sent:
             self.arm_cut()
+        else:
+            self.scope["extensions"]["pulseboard.socket"] = self  # type: ignore[assignment]
 
     def send_receive_event_to_app(self) -> None:
         data = b"".join(self.frames)
@@ -185,7 +187,7 @@ class LiveSocket(SteadySocket):
     async def receive(self) -> ASGIReceiveEvent:
         if self.last_word is not None and self.queue.empty():
             return self.last_word
-        message = await self.queue.get()
+        message: ASGIReceiveEvent = await self.queue.get()
         self.steer_reading()
         return message
 
@@ -196,6 +198,10 @@ class LiveSocket(SteadySocket):
             raise ClientDisconnected
         if not self.handshake_complete or self.initial_response is not None:
             await super().send(message)
+            if self.handshake_complete:
+                # Some 5 KB of headers, which nobody asks for again; the parser holds them too.
+                self.request.headers.clear()
+                del self.request, self.response
             if self.close_sent:
                 self.tell_app(ABNORMAL, "refused")
                 self.arm_cut()
@@ -210,6 +216,8 @@ class LiveSocket(SteadySocket):
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake. Does nothing when it has begun already."""
+        if self.before_close is not None:
+            self.before_close()
         if self.close_sent:
             return
         reason = reason or DEFAULT_REASONS.get(code, "closed by the server")

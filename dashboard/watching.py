@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from dashboard import protocol
 from dashboard.connection import Watch
+from dashboard.frames import Frame
 from dashboard.hub import Hub
-from dashboard.ring import Frame
 from dashboard.viewer import Viewer
 from metrics import access
 from metrics.clock import now_ms
 from metrics.query import parse
 
 Asked = protocol.Watch | protocol.WatchEvents | protocol.WatchMetrics
+
+_parsed = lru_cache(maxsize=256)(parse)  # everybody on a dashboard asks for the same
 
 
 async def watch_for(hub: Hub, viewer: Viewer, asked: Asked) -> Watch:
@@ -45,7 +49,7 @@ def _metrics(hub: Hub, asked: protocol.WatchMetrics) -> Watch:
 
 async def _query(hub: Hub, viewer: Viewer, asked: protocol.Watch) -> Watch:
     pictures = hub.queries.pictures
-    expression = parse(asked.expr)
+    expression = _parsed(asked.expr)
     if not access.may_watch(viewer.identity, expression):
         raise protocol.WatchRefused("forbidden", "you may not watch this")
     if asked.end_ms is not None:

@@ -13,12 +13,12 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from dashboard import protocol
+from dashboard import binary_frames, protocol
 from metrics.columns import Floats
 from metrics.query import Matrix
 from tests.support.waiting import DEADLINE_S
 
-SUBPROTOCOL = "pulseboard.v1.json"
+OFFERED = ["pulseboard.v1.json"]  # by clients that do not say what they offer
 
 Labels = frozenset[tuple[str, str]]
 Table = dict[Labels, dict[int, float]]
@@ -29,9 +29,9 @@ _decoder: msgspec.json.Decoder[protocol.ServerMessage] = msgspec.json.Decoder(
 )
 
 
-def read(text: str | bytes) -> protocol.ServerMessage:
-    """A server's frame; raises when it is not what the protocol's definition says."""
-    return _decoder.decode(text)
+def read(message: str | bytes) -> protocol.ServerMessage:
+    """A server's message; raises when it is not what the protocol's definition says."""
+    return binary_frames.decode(message) if isinstance(message, bytes) else _decoder.decode(message)
 
 
 class Shown:
@@ -174,14 +174,14 @@ async def live(
     token: str = "",
     cookie: str = "",
     origin: str | None = None,
-    subprotocols: Iterable[str] = (SUBPROTOCOL,),
+    subprotocols: Iterable[str] | None = None,
 ) -> AsyncIterator[LiveClient]:
     """An open socket; with a token or a cookie (and an origin) also a welcomed one."""
     headers = {"Cookie": cookie} if cookie else {}
     async with connect(
         url,
         origin=origin,  # type: ignore[arg-type]
-        subprotocols=list(subprotocols) or None,  # type: ignore[arg-type]
+        subprotocols=list(OFFERED if subprotocols is None else subprotocols) or None,  # type: ignore[arg-type]
         additional_headers=headers,
         compression=None,
         max_size=None,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dashboard.frames import Form, Frame
 from dashboard.live_query import LiveQuery
 from dashboard.pictures import Pictures
 from metrics.catalog import Known
@@ -48,11 +49,16 @@ class HeldThreads(Executor):
 
 
 class Watcher:
-    """A client: draws when it has to, otherwise reads the ring, but only while it is there."""
+    """A client: draws when it has to, otherwise reads the ring, but only while it is there.
 
-    def __init__(self, world: World, range_ms: int) -> None:
+    `conflated`: it takes what it has missed in one update, and in the binary form.
+    """
+
+    def __init__(self, world: World, range_ms: int, conflated: bool = False) -> None:
         self.shown = Shown()
         self.range_ms = range_ms
+        self._conflated = conflated
+        self._form = Form.BINARY if conflated else Form.JSON
         self.here = True
         self._world = world
         self._drawing: asyncio.Task[None] | None = None
@@ -66,18 +72,20 @@ class Watcher:
         if seq is None:
             self._drawing = asyncio.get_running_loop().create_task(self._draw())
             return
-        while (entry := ring.after(seq)) is not None:
-            self._take(entry.text(1))
+        while seq < ring.seq:
+            entry = ring.missed(seq) if self._conflated else ring.after(seq)
+            assert entry is not None
+            self._take(entry)
             seq = entry.seq
 
     async def _draw(self) -> None:
         frame = await self._world.pictures.newest(self._world.query, self.range_ms)
         self._drawing = None
-        self._take(frame.text(1))
+        self._take(frame)
 
-    def _take(self, text: str) -> None:
+    def _take(self, frame: Frame) -> None:
         before_ms = self.shown.newest_ms
-        self.shown.take(read(text))
+        self.shown.take(read(frame.made(1, self._form)))
         assert self.shown.newest_ms >= before_ms, "went back in time"
 
     def is_settled(self) -> bool:
@@ -135,7 +143,7 @@ class World:
         self.query.flush(self.now_ms)
 
     def join(self, range_ms: int) -> Watcher:
-        watcher = Watcher(self, range_ms)
+        watcher = Watcher(self, range_ms, conflated=len(self.watchers) % 2 == 1)
         self.watchers.append(watcher)
         watcher.read()
         return watcher

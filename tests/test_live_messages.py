@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from dashboard import connection as connections
 from dashboard import consumers, protocol
+from dashboard.socket import LiveSocket
 from tests.live_support import LiveClient
 from tests.site_support import Site, publish, site
 
@@ -130,7 +130,7 @@ class TestRefusals:
         self, site: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(connections, "CONTROL_FRAMES", 3)
-        monkeypatch.setattr(connections.Connection, "write", lambda self: asyncio.Event().wait())
+        monkeypatch.setattr(LiveSocket, "may_write", lambda self: False)
         async with site.opened_by(await site.person()) as client:
             for id in range(1, 9):
                 await client.say(protocol.Watch(id, "topk(x)", 60_000, 1000))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -19,10 +18,10 @@ from websockets.exceptions import InvalidStatus
 from dashboard import protocol
 from metrics.clock import now_ms
 from tests.live_support import LiveClient, Shown, live
+from tests.support.daphne import Daphne
 from tests.support.environment import ROOT
 from tests.support.product import Product
 from tests.support.valkey import Valkey
-from tests.support.waiting import eventually
 
 PROMISED_S = 0.1  # from another process's commit to the frame; here only measured: CI is busy
 SANE_S = 2.0
@@ -83,33 +82,6 @@ class Job:
     def _hears(self, word: str) -> None:
         assert self._process.stdout is not None
         assert self._process.stdout.readline().strip() == word
-
-
-class Daphne(Product):
-    """`manage.py runserver`, which daphne serves, instead of `serve`."""
-
-    def start(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.manage("migrate", "-v0")
-        with (self.folder / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{self.port}"],
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        eventually(self._answers, READY_S, "daphne answers")
-
-    def _answers(self) -> bool:
-        self._assert_runs()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
 
 
 @pytest.fixture(scope="module")

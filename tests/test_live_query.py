@@ -98,7 +98,6 @@ def play(expr: str, step_ms: int, deeds: list[tuple[str, Any]]) -> World:
         override_settings(LOOKBACK_SECONDS=LOOKBACK_MS // 1000),
         patch.object(pictures, "HEAD_MARGIN_MS", 3_000),
         patch.object(pictures, "LOOP_VALUES", 40),
-        patch.object(pictures, "SMALL_VALUES", 30),
         patch.object(rings, "RING_ENTRIES", 6),
         patch.object(live_query, "MOST_VALUES", 300),
     ):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from django.test import override_settings
 
-from dashboard import live_query, pictures, protocol
+from dashboard import frames, live_query, pictures, protocol
+from dashboard.frames import Form
 from dashboard.pictures import Pictures
 from dashboard.protocol import WatchRefused
 from metrics.query import EvaluationError, parse
@@ -231,15 +232,15 @@ async def test_a_snapshot_of_the_past_ends_where_it_was_asked_to() -> None:
     assert shown.cursor == ""
 
 
-async def test_real_threads_encode_a_large_snapshot_as_a_small_one(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("form", [Form.JSON, Form.BINARY])
+async def test_a_large_snapshot_is_encoded_on_a_thread_as_a_small_one_at_once(
+    form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = await a_world()
     world.publish([(1, -4000, 1.5), (3, -3000, 0.25)])
     small = await Pictures(world.threads).newest(world.query, 10_000)
-    monkeypatch.setattr(pictures, "SMALL_VALUES", 0)
-    asking = asyncio.create_task(Pictures(world.threads).newest(world.query, 10_000))
-    await world.run()
-    world.threads.work()
-    world.threads.work()
-    assert (await asking).text(1) == small.text(1)
+    expected = small.made(1, form)
+    small.forget()
+    monkeypatch.setattr(frames, "SMALL_VALUES", 0)
+    await asyncio.gather(*(small.prepare(form) for _ in range(3)))
+    assert small.made(1, form) == expected

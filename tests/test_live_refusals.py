@@ -177,7 +177,7 @@ class TestWrongDoors:
         async with live(site.url, subprotocols=offered) as client:
             assert await client.goodbye() == (
                 4403,
-                "unknown subprotocol: expected pulseboard.v1.json",
+                "unknown subprotocol: expected pulseboard.v1, pulseboard.v1.json",
             )
 
     async def test_ours_is_chosen_among_others(self, site: Site) -> None:

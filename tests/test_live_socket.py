@@ -8,17 +8,25 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import transaction
 
-from dashboard import connection as connections
 from dashboard import hub as hubs
 from dashboard import protocol
+from dashboard.binary_frames import UPDATE
+from dashboard.frames import Form, GridFrame, Message
 from dashboard.live_query import LiveQuery
 from metrics import publish as publisher
 from metrics.clock import now_ms
+from tests import live_support
 from tests.live_support import Shown
 from tests.site_support import Site, publish, site, tell
 from tests.support.waiting import aeventually
 
 __all__ = ["site"]  # a fixture
+
+
+@pytest.fixture(params=["pulseboard.v1", "pulseboard.v1.json"], autouse=True)
+def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What every client here offers."""
+    monkeypatch.setattr(live_support, "OFFERED", [request.param])
 
 
 class TestLive:
@@ -130,14 +138,16 @@ class TestManyClients:
     async def test_one_expression_is_evaluated_once_and_sent_as_one_text(
         self, site: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        sent: list[str] = []
-        put = connections.Connection._put
+        sent: list[Message] = []
+        make = GridFrame.made
 
-        async def noting(self: connections.Connection, text: str) -> None:
-            sent.append(text)
-            await put(self, text)
+        def noting(self: GridFrame, id: int, form: Form, conflated: bool = False) -> Message:
+            made = make(self, id, form, conflated)
+            if self.grid.kind == UPDATE:
+                sent.append(made)
+            return made
 
-        monkeypatch.setattr(connections.Connection, "_put", noting)
+        monkeypatch.setattr(GridFrame, "made", noting)
         evaluations: list[int] = []
         flush = LiveQuery._evaluate
 
@@ -154,9 +164,8 @@ class TestManyClients:
             for client in (one, other):
                 [values] = (await client.get(protocol.Update)).values
                 assert values[-1] == 5.0  # behind other steps, if a minute just ended
-        updates = [text for text in sent if '"update"' in text]
-        assert updates[0] is updates[1]
-        assert len(evaluations) == len({id(text) for text in updates})
+        assert sent[0] is sent[1]
+        assert len(evaluations) == len({id(message) for message in sent})
 
     async def test_who_comes_back_gets_what_was_missed_and_only_that(self, site: Site) -> None:
         shown = Shown()

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard import frames
 from dashboard import ring as rings
-from dashboard.ring import Frame, Ring
+from dashboard.frames import Frame
+from dashboard.ring import Ring
 
 
 def add(ring: Ring, text: str = "x") -> None:
-    ring.append(lambda cursor: f'{{"type":"update","id":0,"cursor":"{cursor}","text":"{text}"}}')
+    encoded = '{"type":"update","id":0,"cursor":"%s","text":"%s"}'
+    ring.append(lambda cursor: Frame(encoded % (cursor, text), cursor))
 
 
 def missed(ring: Ring, cursor: str) -> list[str] | None:
@@ -114,7 +117,7 @@ def test_finished_texts_are_kept_for_a_few_ids_and_the_newest_entries_only() -> 
     first = ring.after(0)
     assert first is not None
     kept = [first.text(id) for id in range(1, 20)]
-    assert sum(first.text(id) is text for id, text in enumerate(kept, 1)) == rings.SHARED_IDS
+    assert sum(first.text(id) is text for id, text in enumerate(kept, 1)) == frames.SHARED
     for _ in range(rings.SHARED_ENTRIES):
         add(ring)
     assert first.text(1) is not kept[0]

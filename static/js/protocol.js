@@ -1,7 +1,10 @@
 // Made by `python manage.py protocol` from dashboard/protocol.py; do not edit.
 
 export const VERSION = 1;
+export const SUBPROTOCOLS = Object.freeze(["pulseboard.v1", "pulseboard.v1.json"]);
 export const SUBPROTOCOL = "pulseboard.v1.json";
+export const BINARY_FORMAT = 1;
+export const BINARY_HEADER_BYTES = 40;
 export const HEARTBEAT_MS = 2000;
 export const CLOSE = Object.freeze({ NORMAL: 1000, GOING_AWAY: 1001, PROTOCOL: 1002, UNSUPPORTED: 1003, NOT_UTF8: 1007, POLICY: 1008, TOO_BIG: 1009, INTERNAL: 1011, RESTART: 1012, BAD_MESSAGE: 4400, UNAUTHENTICATED: 4401, FORBIDDEN: 4403, NOT_FOUND: 4404, SLOW: 4408, NO_PONG: 4410, RESYNC: 4413, RATE_LIMITED: 4429 });
 export const CLOSE_MEANING = Object.freeze({
@@ -24,7 +27,7 @@ export const CLOSE_MEANING = Object.freeze({
   4429: "Too much, too fast. Come back after the wait in the reason.",
 });
 export const TERMINAL = Object.freeze([4401, 4403, 4404]);
-export const CLIENT_TYPES = Object.freeze(["hello", "watch", "watch_events", "watch_metrics", "unwatch"]);
+export const CLIENT_TYPES = Object.freeze(["hello", "watch", "watch_events", "watch_metrics", "unwatch", "ack"]);
 export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "events", "metrics", "heartbeat", "error", "bye"]);
 
 /**
@@ -110,7 +113,14 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  */
 
 /**
- * First frame of the server. `server_ms` is its clock, in ms since 1970.
+ * Says that `frames` messages of the server were received on this socket so far, of all kinds. Only when `welcome.ack_ms` is more than 0: then at most once in that time, and only when the number has changed. The server sends at most 256 KiB (or one message, if that is larger) that were not acknowledged.
+ * @typedef {object} AckFrame
+ * @property {"ack"} type
+ * @property {number} frames
+ */
+
+/**
+ * First frame of the server. `server_ms` is its clock, in ms since 1970. `ack_ms`: how often the client has to say `ack`; absent: never.
  * @typedef {object} WelcomeFrame
  * @property {"welcome"} type
  * @property {number} version
@@ -118,10 +128,11 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  * @property {number} tick_ms
  * @property {number} heartbeat_ms
  * @property {Limits} limits
+ * @property {number} [ack_ms]
  */
 
 /**
- * The whole picture of a watch; replaces what the client had. `values` has a row for each of `series` and a column for each of `times` (ms since 1970, multiples of `step_ms`); null where there is no value. `low` and `high` are the least and the greatest since the step before, or the value where that is not known; absent: all are values.
+ * The whole picture of a watch; replaces what the client had. `values` has a row for each of `series` and a column for each of `times` (ms since 1970, multiples of `step_ms`); null where there is no value. `low` and `high` are the least and the greatest since the step before, or the value where that is not known; absent: all are values. `conflated`: it comes instead of updates that the client was too slow to read.
  * @typedef {object} SnapshotFrame
  * @property {"snapshot"} type
  * @property {number} id
@@ -132,10 +143,11 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  * @property {string} cursor
  * @property {Array<Array<number|null>>|null} [low]
  * @property {Array<Array<number|null>>|null} [high]
+ * @property {boolean} [conflated]
  */
 
 /**
- * What changed since: columns to add, or to put in place of those with the same time. `series` are added after those already known; `values`, `low` and `high` have a row for each series then known.
+ * What changed since: columns to add, or to put in place of those with the same time. `series` are added after those already known; `values`, `low` and `high` have a row for each series then known. `conflated`: several updates in one, since the client was slow to read.
  * @typedef {object} UpdateFrame
  * @property {"update"} type
  * @property {number} id
@@ -145,6 +157,7 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  * @property {Array<Line>} [series]
  * @property {Array<Array<number|null>>|null} [low]
  * @property {Array<Array<number|null>>|null} [high]
+ * @property {boolean} [conflated]
  */
 
 /**
@@ -190,5 +203,5 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  * @property {[number, number]} retry_ms
  */
 
-/** @typedef {HelloFrame | WatchFrame | WatchEventsFrame | WatchMetricsFrame | UnwatchFrame} ClientFrame */
+/** @typedef {HelloFrame | WatchFrame | WatchEventsFrame | WatchMetricsFrame | UnwatchFrame | AckFrame} ClientFrame */
 /** @typedef {WelcomeFrame | SnapshotFrame | UpdateFrame | EventsFrame | MetricsFrame | HeartbeatFrame | ErrorFrame | ByeFrame} ServerFrame */
