@@ -6,13 +6,15 @@ import json
 import signal
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dashboard.binary_frames import CONFLATED
 from tests.support.product import Product
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, WebSocketRoute
 
     from tests.support.traffic import Traffic
 
@@ -93,6 +95,73 @@ def test_a_published_value_appears_in_an_open_page(
     assert post(server, token, 47) == 200
     page.get_by_role("row").filter(has_text="orders").filter(has_text="47").wait_for()
     traffic.assert_silent()
+
+
+def test_a_page_reads_its_data_in_binary_over_one_socket(
+    server: Product, page: Page, traffic: Traffic
+) -> None:
+    page.goto(server.link)
+    page.locator(".panel[data-state=ready]").first.wait_for()
+    traffic.wait_for_frames(10)
+    assert len(traffic.sockets) == 1
+    received = traffic.sockets[0].received
+    assert any(isinstance(frame, bytes) for frame in received)
+    assert not any(isinstance(f, str) and '"type":"snapshot"' in f for f in received)
+
+
+def test_a_page_says_in_words_while_its_updates_are_merged(server: Product, page: Page) -> None:
+    merged = True
+
+    def stand_between(browser_side: WebSocketRoute) -> None:
+        server_side = browser_side.connect_to_server()
+
+        def pass_on(frame: str | bytes) -> None:
+            if merged and isinstance(frame, bytes):
+                frame = frame[:2] + bytes([frame[2] | CONFLATED]) + frame[3:]
+            browser_side.send(frame)
+
+        server_side.on_message(pass_on)
+
+    page.route_web_socket("**/live/", stand_between)
+    page.goto(server.link)
+    words = page.get_by_role("status").filter(has_text="updates are being merged")
+    words.wait_for()
+    merged = False
+    words.wait_for(state="hidden")
+    page.get_by_role("status").get_by_text("Live", exact=True).wait_for()
+
+
+def test_the_inspector_shows_what_goes_over_the_connection_and_gives_it_away(
+    server: Product, page: Page
+) -> None:
+    page.goto(server.link)
+    page.locator(".panel[data-state=ready]").first.wait_for()
+    page.keyboard.press("i")
+    rows = page.locator("#inspector tbody tr")
+    rows.filter(has_text="update").first.wait_for()
+    rows.filter(has_text="heartbeat").first.wait_for()
+    page.get_by_label("Filter frames").fill("heartbeat")
+    rows.filter(has_text="update").first.wait_for(state="detached")
+    page.get_by_role("button", name="Pause").last.click()
+    rows.first.get_by_role("button").click()
+    assert "server_ms" in page.get_by_label("Content of the chosen frame").inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines and {json.loads(line)["type"] for line in lines} == {"heartbeat"}
+    page.get_by_label("Filter frames").press("Escape")
+    page.locator("#inspector").wait_for(state="hidden")
+
+
+def test_a_closed_inspector_keeps_nothing(server: Product, page: Page, traffic: Traffic) -> None:
+    page.goto(server.link)
+    page.locator("#status summary").click()
+    page.get_by_role("button", name="Inspect frames").click()
+    rows = page.locator("#inspector tbody tr")
+    rows.first.wait_for()
+    page.locator("#inspector").get_by_role("button", name="Close").click()
+    traffic.wait_for_frames(5)
+    assert rows.count() == 0
 
 
 def test_a_browser_comes_back_by_itself_after_a_crash(

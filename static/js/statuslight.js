@@ -9,14 +9,20 @@ import { clock } from "./panels/times.js";
 /** A connection that comes back sooner is not worth telling since when it was lost. */
 const SAY_SINCE_AFTER_MS = 4_000;
 const RENEW_MS = 1_000;
+const MERGED =
+  "This page, or its network, is slower than its updates: several arrive merged into one. " +
+  "The newest values are shown.";
 
 /**
- * @param {Pick<Status, "state" | "since">} status
+ * @param {Pick<Status, "state" | "since" | "via" | "slow">} status
  * @param {number} nowMs by this device's clock
  * @returns {string} "Live", "Reconnecting", "Offline since 14:02:11", ...
  */
-export function statusWords({ state, since }, nowMs) {
-  if (state === "live") return "Live";
+export function statusWords({ state, since, via, slow }, nowMs) {
+  if (state === "live" && slow === "merged") return "Slow: updates are being merged";
+  if (state === "live" && slow === "closed") return "Live again: this page was too slow";
+  if (state === "reconnecting" && slow === "closed") return "Too slow: reconnecting";
+  if (state === "live") return via === undefined ? "Live" : `Live (over ${via})`;
   if (state === "connecting") return "Connecting";
   if (state === "signed-out") return "Signed out";
   if (state === "offline") return `Offline since ${clock(since)}`;
@@ -53,21 +59,24 @@ export function statusFacts(client, nowMs) {
 /**
  * @param {HTMLElement} slot
  * @param {LiveClient} client
+ * @param {() => void} inspect shows the frames of the connection
  */
-export function mountStatusLight(slot, client) {
+export function mountStatusLight(slot, client, inspect) {
   const words = h("span", { class: "status-words", role: "status" });
   const light = h("summary", { class: "status" }, h("span", { class: "status-dot" }), words);
   const detail = h("p", { class: "menu-head" });
   const facts = h("dl", { class: "facts" });
   const signIn = h("a", { class: "menu-item", text: "Sign in again", href: signInAddress() });
   const retry = h("button", { type: "button", class: "menu-item", text: "Try again now" });
+  const look = h("button", { type: "button", class: "menu-item", text: "Inspect frames" });
   const menu = h("details", { class: "menu" }, light);
-  menu.append(h("div", { class: "menu-pop" }, detail, facts, signIn, retry));
+  menu.append(h("div", { class: "menu-pop" }, detail, facts, signIn, retry, look));
   slot.replaceChildren(menu);
 
   const renew = () => {
     const { status } = client;
     light.dataset.state = status.state;
+    light.toggleAttribute("data-slow", status.slow !== undefined);
     setText(words, statusWords(status, Date.now()));
     if (!menu.open) return;
     setText(detail, detailWords(status));
@@ -83,12 +92,19 @@ export function mountStatusLight(slot, client) {
   client.addEventListener("status", renew);
   menu.addEventListener("toggle", renew);
   retry.addEventListener("click", () => client.reconnect());
-  setInterval(renew, RENEW_MS);
+  look.addEventListener("click", () => {
+    menu.open = false;
+    inspect();
+  });
+  setInterval(() => {
+    if (!document.hidden) renew();
+  }, RENEW_MS);
   renew();
 }
 
 /** @param {Status} status */
-function detailWords({ state, since, detail }) {
+function detailWords({ state, since, detail, slow }) {
+  if (state === "live" && slow === "merged") return MERGED;
   return state === "live" ? `Live since ${clock(since)}` : detail;
 }
 

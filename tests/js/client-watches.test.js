@@ -17,7 +17,7 @@ test("the page is live only after the welcome", () => {
   const states = [];
   const stop = client.onStatus((status) => states.push(status.state));
   assert.equal(world.socket.url, "ws://host/live/");
-  assert.deepEqual(world.socket.protocols, ["pulseboard.v1.json"]);
+  assert.deepEqual(world.socket.protocols, ["pulseboard.v1", "pulseboard.v1.json"]);
   world.socket.open();
   assert.equal(client.status.state, "connecting");
   world.socket.welcome();

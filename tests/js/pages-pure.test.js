@@ -8,7 +8,7 @@ import { spans } from "../../static/js/panels/layout.js";
 import { moveInterval } from "../../static/js/panels/loop.js";
 import { Slots, strokeOf, withAlpha } from "../../static/js/panels/palette.js";
 import { gaugeSpan, niceCeil, readingDecimals, share, steadySpan, valueSpan } from "../../static/js/panels/scale.js";
-import { bandsOf, stack } from "../../static/js/panels/stacking.js";
+import { groundsOf, stack } from "../../static/js/panels/stacking.js";
 import { anyValue, inNaturalOrder, latest, splitUnit, summary } from "../../static/js/panels/summary.js";
 import { toggled } from "../../static/js/panels/visibility.js";
 
@@ -28,21 +28,30 @@ test("on a phone two small numbers stand side by side and a chart takes the whol
   assert.equal(spans({ kind: "area", width: 4, height: 3 }).small, 2);
 });
 
+/**
+ * @param {ArrayLike<number | null>[]} rows
+ * @param {(index: number) => boolean} shown
+ */
+function sums(rows, shown) {
+  return stack(rows, shown).map((row) => [...row]);
+}
+
 test("a stack of nothing is nothing", () => {
   assert.deepEqual(stack([], all), []);
-  assert.deepEqual(bandsOf(0, all), []);
+  assert.deepEqual(groundsOf(0, all), []);
 });
 
 test("stacked rows lie on each other; a missing value lifts nothing and breaks only where all miss", () => {
   const rows = [[1, null, null, 4], [10, 20, null, 40]];
-  assert.deepEqual(stack(rows, all), [[1, 0, null, 4], [11, 20, null, 44]]);
+  assert.deepEqual(sums(rows, all), [[1, 0, NaN, 4], [11, 20, NaN, 44]]);
+  assert.deepEqual(sums(rows.map((row) => Float64Array.from(row, (v) => v ?? NaN)), all), sums(rows, all));
 });
 
 test("a hidden row of a stack lets the others sink", () => {
   const rows = [[1, 1], [10, 10], [100, 100]];
   const shown = (/** @type {number} */ i) => i !== 1;
-  assert.deepEqual(stack(rows, shown), [[1, 1], [null, null], [101, 101]]);
-  assert.deepEqual(bandsOf(3, shown), [[2, 0]]);
+  assert.deepEqual(sums(rows, shown), [[1, 1], [NaN, NaN], [101, 101]]);
+  assert.deepEqual(groundsOf(3, shown), [-1, 0, 0]);
 });
 
 test("the last shown series cannot be hidden: all come back", () => {
@@ -115,6 +124,9 @@ test("squeezing keeps the peaks and breaks where values miss", () => {
   assert.equal(points[1], null);
   assert.equal(points.length, 3);
   assert.deepEqual(columns(times, [null, null, null, null, null, null], window, 10), []);
+  const typed = Float64Array.of(1, 9, 2, NaN, 4, 4);
+  assert.deepEqual(columns(times, typed, window, 10), points);
+  assert.equal(columns(times, [1, 9, 2, 3, 4, 4], window, 10, 20)[1], null);
 });
 
 test("the newest value is the newest that exists, up to the end of the picture", () => {
@@ -125,6 +137,10 @@ test("the newest value is the newest that exists, up to the end of the picture",
   assert.deepEqual(summary([1, 2, 3], [1, 3, 99], { fromMs: 1, toMs: 2 }), { min: 1, max: 3, mean: 2 });
   assert.ok(!anyValue([[null], []]));
   assert.ok(anyValue([[null], [null, 0]]));
+  assert.ok(!anyValue([Float64Array.of(NaN)]));
+  const typed = Float64Array.of(5, 6, NaN);
+  assert.deepEqual(latest(Float64Array.of(1, 2, 3), typed, 9), { value: 6, timeMs: 2 });
+  assert.deepEqual(summary([1, 2, 3], typed, { fromMs: 1, toMs: 9 }), { min: 5, max: 6, mean: 5.5 });
 });
 
 test("only a true unit is set smaller", () => {

@@ -5,7 +5,7 @@ import { commandOf } from "../../static/js/pages/keys.js";
 import { readSpan } from "../../static/js/pages/timecontrol.js";
 import { visibleRows } from "../../static/js/panels/datatable.js";
 import { withEvents } from "../../static/js/panels/events.js";
-import { lonely, valueIncrements } from "../../static/js/panels/chartoptions.js";
+import { valueIncrements } from "../../static/js/panels/chartoptions.js";
 import { widened } from "../../static/js/panels/querypanel.js";
 import { heightOf, runs } from "../../static/js/panels/sparkline.js";
 import { sorted } from "../../static/js/panels/tablepanel.js";
@@ -75,11 +75,6 @@ test("lines reach both edges, but nothing is asked of the future", () => {
   assert.equal(widened(60_000, NOW_MS - 400, 1000, NOW_MS - 300).endMs, NOW_MS - 400);
 });
 
-test("a value between two gaps gets a dot", () => {
-  assert.deepEqual(lonely([null, 1, null, 2, 3, null, 4]), [1, 6]);
-  assert.deepEqual(lonely([]), []);
-});
-
 test("axes of time tick at whole minutes and hours", () => {
   assert.ok(valueIncrements("seconds")?.includes(600));
   assert.ok(!valueIncrements("seconds")?.includes(500));
@@ -143,4 +138,12 @@ test("the light says in words since when the page is offline", () => {
   assert.equal(statusWords({ state: "reconnecting", since }, since + 1), "Reconnecting");
   assert.equal(statusWords({ state: "reconnecting", since }, since + 5000), "Reconnecting since 09:05:07");
   assert.equal(statusWords({ state: "live", since }, since), "Live");
+});
+
+test("the light says in words that the page is too slow", () => {
+  const since = 0;
+  const words = (/** @type {any} */ status) => statusWords({ since, ...status }, since);
+  assert.equal(words({ state: "live", slow: "merged" }), "Slow: updates are being merged");
+  assert.equal(words({ state: "live", slow: "closed" }), "Live again: this page was too slow");
+  assert.equal(words({ state: "reconnecting", slow: "closed" }), "Too slow: reconnecting");
 });

@@ -93,6 +93,11 @@ export class World {
   /** @type {((change: import("../../static/js/live/environment.js").PageChange) => void) | null} */
   page = null;
 
+  /** Ways to go where no socket can be opened. @type {import("../../static/js/live/fallback.js").Fallback[]} */
+  fallbacks = [];
+  /** What the tab remembers of them. @type {{label: string, sinceMs: number} | null} */
+  remembered = null;
+
   /** @returns {import("../../static/js/live/environment.js").Environment} */
   get environment() {
     return {
@@ -100,6 +105,12 @@ export class World {
         const socket = new FakeSocket(url, protocols);
         this.sockets.push(socket);
         return socket;
+      },
+      fallbacks: this.fallbacks,
+      fetch: () => Promise.reject(new Error("nothing is asked for by HTTP here")),
+      recall: () => this.remembered,
+      remember: (way) => {
+        this.remembered = way;
       },
       setTimer: (callback, delayMs) => {
         const timer = { at: this.ms + Math.max(0, delayMs), callback };

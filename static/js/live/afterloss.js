@@ -33,7 +33,7 @@ const SENTENCES = {
   [CLOSE.UNAUTHENTICATED]: "You are signed out. Sign in again to go on.",
   [CLOSE.FORBIDDEN]: "You are not allowed to watch here.",
   [CLOSE.NOT_FOUND]: "There is no live connection at this address.",
-  [CLOSE.SLOW]: "This page could not keep up with its data.",
+  [CLOSE.SLOW]: "This page was too slow to read its updates, so the server closed its connection.",
   [CLOSE.NO_PONG]: "The server heard nothing from this page for too long.",
   [CLOSE.RESYNC]: "The server asked this page to load its data afresh.",
   [CLOSE.RATE_LIMITED]: "The server asked this page to slow down.",

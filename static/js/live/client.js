@@ -1,10 +1,11 @@
 // The live connection of a page: one socket for everything that the page watches.
 
-import { SUBPROTOCOL } from "../protocol.js";
+import { CLOSE, SUBPROTOCOLS } from "../protocol.js";
 import { afterLoss } from "./afterloss.js";
 import { Backoff } from "./backoff.js";
 import { ServerClock } from "./clock.js";
 import { browser, socketUrl } from "./environment.js";
+import { Ways } from "./fallback.js";
 import { Inbox } from "./inbox.js";
 import { WatchRegistry } from "./registry.js";
 import { Connection } from "./socket.js";
@@ -14,6 +15,12 @@ import { EventsWatch, MetricsWatch, QueryWatch } from "./watches.js";
 /**
  * @typedef {import("./status.js").State} State
  * @typedef {import("./status.js").Status} Status
+ *
+ * @typedef {object} Tap
+ * @property {(protocol: string) => void} opened
+ * @property {(data: unknown, frame: import("./inbox.js").ServerFrame | null) => void} received
+ * @property {(text: string) => void} sent
+ * @property {(code: number, reason: string, byUs: boolean) => void} ended
  *
  * @typedef {object} ClientOptions
  * @property {string} [path] of the socket on this page's host
@@ -45,9 +52,12 @@ export class LiveClient extends EventTarget {
   };
   /** What the server allows, from its welcome. @type {import("../protocol.js").Limits | null} */
   limits = null;
+  /** Sees all that goes over the connection, while it is set. @type {Tap | null} */
+  tap = null;
   #env;
   #url;
   #token;
+  #ways;
   #clock;
   #backoff;
   #watches;
@@ -72,13 +82,17 @@ export class LiveClient extends EventTarget {
     this.#env = { ...browser, ...environment };
     this.#url = url ?? socketUrl(path);
     this.#token = token;
+    this.#ways = new Ways(this.#env, { url: this.#url, token }, () => this.#connectAnew());
     this.#clock = new ServerClock(this.#env);
     this.#backoff = new Backoff({ random: this.#env.random });
     this.#watches = new WatchRegistry(this.#env, (frame) => this.#send(frame));
     this.#inbox = new Inbox(this.#env, this.stats, {
       onTime: (serverMs) => this.#clock.observe(serverMs),
       onWelcome: (frame) => this.#welcome(frame),
-      onAnswer: (frame) => this.#watches.deliver(frame),
+      onAnswer: (frame) => {
+        if ("conflated" in frame && frame.conflated === true) this.#light.merging();
+        return this.#watches.deliver(frame);
+      },
       onError: (frame) => this.#error(frame),
       onBye: (frame) => this.#connection?.bye(frame),
     });
@@ -152,6 +166,7 @@ export class LiveClient extends EventTarget {
     this.#stopListening();
     this.#watches.removeAll();
     this.#light.stop();
+    this.#ways.stop();
     this.#env.clearTimer(this.#retryTimer);
     this.#connection?.close(1000, "the page is done");
     this.#connection = null;
@@ -162,21 +177,33 @@ export class LiveClient extends EventTarget {
     this.#connection?.close(1000, "another attempt takes over");
     this.#connection = new Connection(
       this.#url,
-      SUBPROTOCOL,
-      this.#env,
+      SUBPROTOCOLS,
+      { ...this.#env, openSocket: (url, protocols) => this.#ways.open(url, protocols) },
       {
-        onOpen: () => {
+        onOpen: (protocol) => {
+          this.tap?.opened(protocol);
           if (this.#token !== undefined) this.#send({ type: "hello", token: this.#token });
         },
-        onMessage: (data) => this.#inbox.receive(data),
-        onSent: (bytes) => {
-          this.stats.framesOut += 1;
-          this.stats.bytesOut += bytes;
+        onMessage: (data) => {
+          const frame = this.#inbox.receive(data);
+          this.tap?.received(data, frame);
         },
+        onSent: (text) => {
+          this.stats.framesOut += 1;
+          this.stats.bytesOut += text.length;
+          this.tap?.sent(text);
+        },
+        onEnded: (code, reason, byUs) => this.tap?.ended(code, reason, byUs),
         onLost: (loss) => this.#lost(loss),
       },
       SILENCE_LIMIT_MS,
     );
+  }
+
+  /** By a better way than the present one. */
+  #connectAnew() {
+    this.#connection?.close(1000, "a socket takes over");
+    this.#lost({ code: 1000, reason: "", silent: false, opened: true, retryMs: [0, 0] });
   }
 
   /** @param {number} waitMs */
@@ -194,6 +221,7 @@ export class LiveClient extends EventTarget {
   #lost(loss) {
     const now = this.#env.monotonicMs();
     this.#connection = null;
+    this.#ways.lost(loss);
     if (this.#liveSinceMs !== null && now - this.#liveSinceMs >= HELD_MS) this.#backoff.reset();
     this.#liveSinceMs = null;
     const decision = afterLoss(loss, this.#backoff);
@@ -208,12 +236,14 @@ export class LiveClient extends EventTarget {
     }
     this.#notBeforeMs = now + decision.notBeforeMs;
     this.#connectIn(decision.waitMs);
-    this.#light.lost(decision.sentence, Math.round(this.#env.nowMs() + decision.waitMs));
+    const retryAtMs = Math.round(this.#env.nowMs() + decision.waitMs);
+    this.#light.lost(decision.sentence, retryAtMs, loss.code === CLOSE.SLOW);
   }
 
   /** @param {import("./environment.js").PageChange} change */
   #pageChanged(change) {
     if (this.#halted !== "") return;
+    if (change === "online") this.#ways.online();
     if (this.#connection?.isOpen) {
       // The browser may be wrong about the network: to this machine itself there always is one.
       this.#connection.checkSilence();
@@ -239,7 +269,11 @@ export class LiveClient extends EventTarget {
     if (typeof frame.heartbeat_ms === "number") {
       this.#connection.silenceLimitMs = Math.max(SILENCE_LIMIT_MS, 2.5 * frame.heartbeat_ms);
     }
-    this.#light.live();
+    if (typeof frame.ack_ms === "number" && frame.ack_ms > 0) {
+      this.#connection.acknowledge(frame.ack_ms);
+    }
+    this.#ways.welcomed();
+    this.#light.live(this.#ways.label);
     this.#watches.connected();
   }
 

@@ -1,7 +1,11 @@
 // What the live client needs from the browser, in one place, so that tests can stand in for it.
 
+import { PollSocket } from "./fallbackpoll.js";
+import { StreamSocket } from "./fallbackstream.js";
+
 /**
  * @typedef {object} SocketLike the part of WebSocket that is used
+ * @property {string} [protocol] that the server has chosen of those offered
  * @property {number} bufferedAmount bytes not yet handed to the network
  * @property {(data: string) => void} send
  * @property {(code?: number, reason?: string) => void} close
@@ -9,10 +13,15 @@
  * @property {((event: any) => void) | null} onmessage
  * @property {((event: any) => void) | null} onclose
  *
+ * @typedef {import("./fallbackhttp.js").Way} Way
  * @typedef {"online" | "offline" | "visible"} PageChange
  *
  * @typedef {object} Environment
  * @property {(url: string, protocols: string[]) => SocketLike} openSocket
+ * @property {readonly import("./fallback.js").Fallback[]} fallbacks in the order of trying
+ * @property {(url: string, init: RequestInit) => Promise<Response>} fetch
+ * @property {() => {label: string, sinceMs: number} | null} recall the fallback that this tab uses
+ * @property {(way: {label: string, sinceMs: number} | null) => void} remember
  * @property {(callback: () => void, delayMs: number) => unknown} setTimer
  * @property {(timer: any) => void} clearTimer
  * @property {() => number} nowMs wall clock, for people
@@ -45,10 +54,42 @@ function listenToPage(onChange) {
   };
 }
 
+const WAY_KEY = "pulseboard.way";
+
+/** @returns {{label: string, sinceMs: number} | null} */
+function recall() {
+  try {
+    const { label, sinceMs } = JSON.parse(sessionStorage.getItem(WAY_KEY) ?? "null") ?? {};
+    return typeof label === "string" && typeof sinceMs === "number" ? { label, sinceMs } : null;
+  } catch {
+    return null; // storage may be forbidden
+  }
+}
+
+/** @param {{label: string, sinceMs: number} | null} way */
+function remember(way) {
+  try {
+    if (way === null) sessionStorage.removeItem(WAY_KEY);
+    else sessionStorage.setItem(WAY_KEY, JSON.stringify(way));
+  } catch {
+    // The next page finds out by itself.
+  }
+}
+
 /** @type {Readonly<Environment>} */
 export const browser = Object.freeze({
-  openSocket: (/** @type {string} */ url, /** @type {string[]} */ protocols) =>
-    new WebSocket(url, protocols),
+  openSocket: (/** @type {string} */ url, /** @type {string[]} */ protocols) => {
+    const socket = new WebSocket(url, protocols);
+    socket.binaryType = "arraybuffer";
+    return socket;
+  },
+  fallbacks: [
+    { label: "SSE", open: (/** @type {Way} */ way) => new StreamSocket(way) },
+    { label: "polling", open: (/** @type {Way} */ way) => new PollSocket(way) },
+  ],
+  fetch: (/** @type {string} */ url, /** @type {RequestInit} */ init) => fetch(url, init),
+  recall,
+  remember,
   setTimer: (/** @type {() => void} */ callback, /** @type {number} */ delayMs) =>
     setTimeout(callback, delayMs),
   clearTimer: (/** @type {any} */ timer) => clearTimeout(timer),

@@ -1,7 +1,9 @@
 // What the server says: counted, read, handed on by its type. Nonsense is harmless, and reported.
 
+import { decode } from "./binary.js";
+
 /**
- * @typedef {import("../protocol.js").ServerFrame} ServerFrame
+ * @typedef {import("../protocol.js").ServerFrame | import("./binary.js").BinaryFrame} ServerFrame
  * @typedef {import("../protocol.js").WelcomeFrame} WelcomeFrame
  * @typedef {import("../protocol.js").ErrorFrame} ErrorFrame
  * @typedef {Exclude<ServerFrame, {type: "welcome" | "heartbeat" | "error" | "bye"}>} AnswerFrame
@@ -41,17 +43,21 @@ export class Inbox {
     this.#handlers = handlers;
   }
 
-  /** @param {unknown} data the raw data of one frame */
+  /**
+   * @param {unknown} data the raw data of one frame
+   * @returns {ServerFrame | null} what it says; null: it cannot be read
+   */
   receive(data) {
     this.#stats.framesIn += 1;
     this.#stats.lastFrameMs = this.#env.nowMs();
     const frame = this.#parse(data);
-    if (frame === null) return;
+    if (frame === null) return null;
     try {
       this.#handOn(frame);
     } catch (error) {
       this.warnOnce(`callback ${frame.type}`, `A "${frame.type}" frame could not be shown`, error);
     }
+    return frame;
   }
 
   /**
@@ -79,6 +85,10 @@ export class Inbox {
       } catch {
         // Counted below.
       }
+    } else if (data instanceof ArrayBuffer) {
+      this.#stats.bytesIn += data.byteLength;
+      const frame = decode(data);
+      if (frame !== null) return frame;
     }
     this.#ignore("unreadable", "A frame from the server could not be read");
     return null;

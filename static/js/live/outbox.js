@@ -23,7 +23,7 @@ export class Outbox {
   /**
    * @param {import("./environment.js").Environment} env
    * @param {import("./environment.js").SocketLike} socket an open one
-   * @param {(bytes: number) => void} onSent
+   * @param {(text: string) => void} onSent
    */
   constructor(env, socket, onSent) {
     this.#env = env;
@@ -35,6 +35,8 @@ export class Outbox {
   /** @param {ClientFrame} frame */
   put(frame) {
     if (frame.type === "unwatch" && this.#takeBack(frame.id)) return;
+    // Of acknowledgements only the newest says something.
+    if (frame.type === "ack") this.#waiting = this.#waiting.filter(({ type }) => type !== "ack");
     this.#waiting.push(frame);
     this.#flush();
   }
@@ -49,7 +51,7 @@ export class Outbox {
    * @returns {boolean} true: it had not been asked for yet, and now never will be
    */
   #takeBack(id) {
-    const asked = this.#waiting.findIndex((frame) => frame.type !== "hello" && frame.id === id);
+    const asked = this.#waiting.findIndex((frame) => "id" in frame && frame.id === id);
     if (asked < 0) return false;
     this.#waiting.splice(asked, 1);
     return true;
@@ -67,7 +69,7 @@ export class Outbox {
       const text = JSON.stringify(frame);
       this.#socket.send(text);
       this.#allowed -= 1;
-      this.#onSent(text.length);
+      this.#onSent(text);
     }
     if (this.#waiting.length > 0) {
       this.#timer = this.#env.setTimer(() => this.#flush(), BUFFER_RETRY_MS);

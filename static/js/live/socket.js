@@ -1,5 +1,6 @@
 // One WebSocket from opening to its end: silence, goodbyes, and exactly one "lost".
 
+import { Acks } from "./acks.js";
 import { Outbox } from "./outbox.js";
 
 /**
@@ -11,9 +12,10 @@ import { Outbox } from "./outbox.js";
  * @property {unknown[] | null} retryMs [min, max] of the server's "bye"
  *
  * @typedef {object} ConnectionHandlers
- * @property {() => void} onOpen
+ * @property {(protocol: string) => void} onOpen with the subprotocol that the server has chosen
  * @property {(data: unknown) => void} onMessage the raw data of one frame
- * @property {(bytes: number) => void} onSent
+ * @property {(text: string) => void} onSent
+ * @property {(code: number, reason: string, byUs: boolean) => void} onEnded however it ended, once
  * @property {(loss: Loss) => void} onLost called once, last
  */
 
@@ -33,6 +35,9 @@ export class Connection {
   #socket = null;
   #opened = false;
   #ended = false;
+  #received = 0;
+  /** @type {Acks | null} */
+  #acks = null;
   /** @type {Outbox | null} */
   #outbox = null;
   /** @type {unknown} */
@@ -47,18 +52,18 @@ export class Connection {
 
   /**
    * @param {string} url
-   * @param {string} subprotocol
+   * @param {readonly string[]} subprotocols those that are understood, the best first
    * @param {import("./environment.js").Environment} env
    * @param {ConnectionHandlers} handlers
    * @param {number} silenceLimitMs after so long without a frame the connection counts as lost
    */
-  constructor(url, subprotocol, env, handlers, silenceLimitMs) {
+  constructor(url, subprotocols, env, handlers, silenceLimitMs) {
     this.#env = env;
     this.#handlers = handlers;
     this.#silenceLimitMs = silenceLimitMs;
     this.#limitTimer = env.setTimer(() => this.#giveUp(), OPEN_WITHIN_MS);
     try {
-      const socket = env.openSocket(url, [subprotocol]);
+      const socket = env.openSocket(url, [...subprotocols]);
       socket.onopen = () => this.#open(socket);
       socket.onmessage = (event) => this.#message(event.data);
       socket.onclose = (event) => this.#closed(event.code, event.reason);
@@ -83,6 +88,15 @@ export class Connection {
   /** @param {number} limitMs */
   set silenceLimitMs(limitMs) {
     this.#silenceLimitMs = limitMs;
+  }
+
+  /**
+   * From now on the server is told how many messages have arrived.
+   * @param {number} everyMs at most once in so long
+   */
+  acknowledge(everyMs) {
+    this.#acks?.stop();
+    this.#acks = new Acks(this.#env, everyMs, (frame) => this.send(frame));
   }
 
   /** Gives up at once when nothing has been heard for too long. */
@@ -110,7 +124,7 @@ export class Connection {
    * @param {string} reason
    */
   close(code, reason) {
-    if (!this.#end()) return;
+    if (!this.#end(code, reason, true)) return;
     try {
       this.#socket?.close(code, reason);
     } catch {
@@ -125,14 +139,16 @@ export class Connection {
     this.#opened = true;
     this.#heardMs = this.#env.monotonicMs();
     this.#watchSilence(this.#silenceLimitMs);
-    this.#handlers.onOpen();
+    this.#handlers.onOpen(socket.protocol ?? "");
   }
 
   /** @param {unknown} data */
   #message(data) {
     if (this.#ended) return;
     this.#heardMs = this.#env.monotonicMs();
+    this.#received += 1;
     this.#handlers.onMessage(data);
+    this.#acks?.received(this.#received);
   }
 
   #silentForMs() {
@@ -167,7 +183,7 @@ export class Connection {
    */
   #closed(code, reason) {
     const loss = this.#loss(code, reason, false);
-    if (this.#end()) this.#handlers.onLost(loss);
+    if (this.#end(code, reason, false)) this.#handlers.onLost(loss);
   }
 
   /**
@@ -187,14 +203,22 @@ export class Connection {
     };
   }
 
-  /** @returns {boolean} false when it had ended before */
-  #end() {
+  /**
+   * @param {number} code
+   * @param {string} reason
+   * @param {boolean} byUs
+   * @returns {boolean} false when it had ended before
+   */
+  #end(code, reason, byUs) {
     if (this.#ended) return false;
     this.#ended = true;
+    this.#acks?.stop();
+    this.#acks = null;
     this.#outbox?.stop();
     this.#outbox = null;
     this.#env.clearTimer(this.#limitTimer);
     this.#env.clearTimer(this.#byeTimer);
+    this.#handlers.onEnded(code, reason, byUs);
     return true;
   }
 }

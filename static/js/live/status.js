@@ -7,9 +7,14 @@
  * @property {number} since ms since 1970: when it went live, or when live data ended
  * @property {string} detail a sentence for people
  * @property {number | null} retryAtMs when the next attempt begins; null when none is planned
+ * @property {"merged" | "closed"} [slow] this page reads too slowly: updates come merged, or the server
+ *   has closed the connection for it
+ * @property {string} [via] how it is live where no WebSocket can be opened: "SSE" or "polling"
  */
 
 const OFFLINE_AFTER_MS = 15_000;
+/** So long it is said that the page was slow. */
+const SLOW_FOR_MS = 5_000;
 
 export class StatusLight {
   #env;
@@ -19,7 +24,10 @@ export class StatusLight {
   #lostSinceMonotonicMs;
   /** @type {unknown} */
   #offlineTimer = null;
-  /** @type {{detail: string, retryAtMs: number | null}} */
+  /** @type {unknown} */
+  #slowTimer = null;
+  #slowMs = 0;
+  /** @type {{detail: string, retryAtMs: number | null, slow?: "closed"}} */
   #loss = { detail: "Connecting.", retryAtMs: null };
   /** @type {Readonly<Status>} */
   #status;
@@ -41,21 +49,38 @@ export class StatusLight {
     return this.#status;
   }
 
-  /** The server has welcomed us. */
-  live() {
+  /** The server has welcomed us. @param {string} [via] another way than a socket */
+  live(via = "") {
     this.#everLive = true;
     this.stop();
-    this.#show({ state: "live", since: this.#env.nowMs(), detail: "Live.", retryAtMs: null });
+    const { slow } = this.#loss;
+    this.#loss = { detail: "", retryAtMs: null };
+    const live = { since: this.#env.nowMs(), detail: "Live.", retryAtMs: null };
+    this.#show({ state: "live", ...live, ...(via === "" ? {} : { via }) });
+    if (slow !== undefined) this.#slow(slow);
   }
 
-  /** Not live any more, or still not. @param {string} detail @param {number | null} retryAtMs */
-  lost(detail, retryAtMs) {
+  /** A frame came that stands for several, since this page had not read them. */
+  merging() {
+    if (this.#status.state === "live") this.#slow("merged");
+  }
+
+  /**
+   * Not live any more, or still not.
+   * @param {string} detail
+   * @param {number | null} retryAtMs
+   * @param {boolean} [slow] the server has closed the connection since this page was too slow
+   */
+  lost(detail, retryAtMs, slow = false) {
     if (this.#status.state === "live") {
       this.#lostSinceMs = this.#env.nowMs();
       this.#lostSinceMonotonicMs = this.#env.monotonicMs();
     }
+    this.#env.clearTimer(this.#slowTimer);
+    this.#slowTimer = null;
     if (this.#offlineTimer === null) this.#startOfflineTimer();
-    this.#loss = { detail, retryAtMs };
+    const wasSlow = slow || this.#loss.slow !== undefined;
+    this.#loss = { detail, retryAtMs, ...(wasSlow ? { slow: "closed" } : {}) };
     this.refresh();
   }
 
@@ -77,12 +102,30 @@ export class StatusLight {
       since: this.#lostSinceMs,
       detail: online ? this.#loss.detail : "This device has no network.",
       retryAtMs: this.#loss.retryAtMs,
+      ...(this.#loss.slow === undefined ? {} : { slow: this.#loss.slow }),
     });
   }
 
   stop() {
     this.#env.clearTimer(this.#offlineTimer);
     this.#offlineTimer = null;
+    this.#env.clearTimer(this.#slowTimer);
+    this.#slowTimer = null;
+  }
+
+  /** @param {"merged" | "closed"} slow */
+  #slow(slow) {
+    this.#slowMs = this.#env.monotonicMs();
+    if (this.#status.slow !== slow) this.#show({ ...this.#status, slow });
+    this.#slowTimer ??= this.#env.setTimer(() => this.#slowDue(), SLOW_FOR_MS);
+  }
+
+  #slowDue() {
+    this.#slowTimer = null;
+    if (this.#status.state !== "live") return;
+    const leftMs = this.#slowMs + SLOW_FOR_MS - this.#env.monotonicMs();
+    if (leftMs > 0) this.#slowTimer = this.#env.setTimer(() => this.#slowDue(), leftMs);
+    else this.#show(withoutSlow(this.#status));
   }
 
   #startOfflineTimer() {
@@ -96,4 +139,12 @@ export class StatusLight {
     this.#status = status;
     if (JSON.stringify(before) !== JSON.stringify(status)) this.#onChange(status);
   }
+}
+
+/**
+ * @param {Status} status
+ * @returns {Status}
+ */
+function withoutSlow({ slow: _, ...rest }) {
+  return rest;
 }

@@ -1,29 +1,39 @@
 // The picture of one query: aligned columns of times and values, kept sorted and bounded.
 
 import { seriesKey } from "../labels.js";
+import { finiteOrNaN, isValue, positionOf } from "../values.js";
+import { Columns } from "./columns.js";
 
 /**
  * @typedef {{labels: Record<string, string>}} SeriesInfo
- * @typedef {(number | null)[]} Row one value per time; null: no value
- * @typedef {{values: Row[], low?: Row[] | null, high?: Row[] | null}} Rows `low` and `high`: the
- *   least and the greatest since the step before; absent: the values themselves
- * @typedef {Rows & {series: SeriesInfo[], times: number[], step_ms: number}} SnapshotData
- * @typedef {Rows & {series?: SeriesInfo[] | null, times: number[]}} UpdateData
+ * @typedef {Float64Array | number[]} Times
+ * @typedef {Float64Array | (number | null)[]} FrameRow one value per time; NaN or null: no value
+ * @typedef {{values: FrameRow[], low?: FrameRow[] | null, high?: FrameRow[] | null}} Rows `low` and
+ *   `high`: the least and the greatest since the step before; absent: the values themselves
+ * @typedef {Rows & {series: SeriesInfo[], times: Times, step_ms: number}} SnapshotData
+ * @typedef {Rows & {series?: SeriesInfo[] | null, times: Times}} UpdateData
+ * @typedef {Float64Array} Row one value per time of the store; NaN: no value
  * @typedef {{low: Row[], high: Row[]}} Band
  */
 
 /** Snapshots of a server that is this far behind are believed: its data really ends there. */
 const KEEP_NEWER_MS = 60_000;
 
-/** Trimming moves all columns, so it waits until at least this many points can go. */
+/** Trimming wakes everybody who draws, so it waits until at least this many points can go. */
 const TRIM_AT_LEAST = 64;
 
 /**
- * @param {unknown} value
- * @returns {number | null}
+ * Room for a picture and what trimming leaves beyond it, so that a live one never needs more: see
+ * Columns, which moves its rows to the front once they fill no more than three quarters.
  */
-function numberOrNull(value) {
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
+const ROOM = 1.7;
+
+/**
+ * @param {unknown} row
+ * @returns {row is FrameRow}
+ */
+function isRow(row) {
+  return Array.isArray(row) || row instanceof Float64Array;
 }
 
 /**
@@ -31,12 +41,13 @@ function numberOrNull(value) {
  * @param {number} rows
  */
 function fits({ times, values, low, high }, rows) {
-  if (!Array.isArray(times) || !times.every(Number.isFinite)) return false;
+  if (!isRow(times)) return false;
+  for (const time of times) if (!Number.isFinite(time)) return false;
   /** @param {unknown} block */
   const isBlock = (block) =>
     Array.isArray(block) &&
     block.length === rows &&
-    block.every((row) => Array.isArray(row) && row.length === times.length);
+    block.every((row) => isRow(row) && row.length === times.length);
   return isBlock(values) && isBlock(low ?? values) && isBlock(high ?? values);
 }
 
@@ -52,29 +63,48 @@ function isSeriesList(series) {
 }
 
 export class SeriesStore {
-  /** Ascending, unique, ms. A step that the server has not sent is absent. @type {number[]} */
-  times = [];
   /** @type {SeriesInfo[]} */
   series = [];
-  /** One row per series, as long as `times`. @type {Row[]} */
-  values = [];
-  /** In the form of `values`; null as long as it would say no more. @type {Band | null} */
-  band = null;
+  /** Grows when `series` changes: names and colours need not be looked up before. */
+  seriesVersion = 0;
   stepMs = 0;
   /** Grows with every change, so that a drawer can tell whether it has something to do. */
   version = 0;
+  /** Times, then values, then low and high: a row for each of `series` in each block. */
+  #columns = new Columns(1);
+  #banded = false;
   #maxPoints;
-  /** @type {{version: number, times: number[], values: Row[], band: Band | null} | null} */
-  #gapped = null;
+  /** @type {{views: Float64Array[], values: Row[], band: Band | null} | null} */
+  #blocks = null;
 
   /** @param {{maxPoints?: number}} [options] `maxPoints`: the oldest times beyond it are dropped */
   constructor({ maxPoints = 12_000 } = {}) {
     this.#maxPoints = maxPoints;
   }
 
+  /**
+   * Ascending, unique, ms. A step that the server has not sent is absent. This and the rows are
+   * views of what is kept: to be read before the next frame, not to be written.
+   * @returns {Float64Array}
+   */
+  get times() {
+    return this.#columns.views[0];
+  }
+
+  /** One row per series, as long as `times`. @returns {Row[]} */
+  get values() {
+    return this.#look().values;
+  }
+
+  /** In the form of `values`; null as long as it would say no more. @returns {Band | null} */
+  get band() {
+    return this.#look().band;
+  }
+
   /** @returns {number | null} ms */
   get lastTimeMs() {
-    return this.times.length > 0 ? this.times[this.times.length - 1] : null;
+    const { times } = this;
+    return times.length > 0 ? times[times.length - 1] : null;
   }
 
   /**
@@ -87,11 +117,13 @@ export class SeriesStore {
   replace(frame, { keepNewer = false } = {}) {
     if (!isSeriesList(frame.series) || !fits(frame, frame.series.length)) return false;
     const newer = keepNewer && frame.step_ms === this.stepMs ? this.#newerThan(frame) : null;
-    this.times = [];
     this.series = frame.series.slice();
-    this.values = frame.series.map(() => []);
-    this.band = null;
-    this.stepMs = numberOrNull(frame.step_ms) ?? 0;
+    this.seriesVersion += 1;
+    this.#columns = new Columns(1 + this.series.length, Math.ceil(frame.times.length * ROOM));
+    this.#banded = false;
+    this.#blocks = null;
+    const step = finiteOrNaN(frame.step_ms);
+    this.stepMs = isValue(step) ? step : 0;
     this.#put(frame.times, frame);
     if (newer !== null) this.#put(newer.times, newer);
     this.#changed();
@@ -107,10 +139,7 @@ export class SeriesStore {
     const added = frame.series ?? [];
     if (!isSeriesList(added)) return false;
     if (!fits(frame, this.series.length + added.length)) return false;
-    for (const info of added) {
-      this.series.push(info);
-      for (const rows of this.#blocks()) rows.push(new Array(this.times.length).fill(null));
-    }
+    for (const info of added) this.#addSeries(info);
     this.#put(frame.times, frame);
     this.#changed();
     return true;
@@ -121,46 +150,13 @@ export class SeriesStore {
    * @param {number} fromMs
    */
   trim(fromMs) {
-    if (this.times.length === 0 || this.times[0] >= fromMs) return;
-    const stale = this.#position(fromMs);
-    if (stale === this.times.length || stale >= Math.max(TRIM_AT_LEAST, this.times.length >> 3)) {
-      this.#dropOldest(stale);
+    const { times } = this;
+    if (times.length === 0 || times[0] >= fromMs) return;
+    const stale = positionOf(times, fromMs);
+    if (stale === times.length || stale >= Math.max(TRIM_AT_LEAST, times.length >> 3)) {
+      this.#columns.drop(stale);
+      this.version += 1;
     }
-  }
-
-  /**
-   * The columns for drawing: where steps are missing, one time with nulls is put in, so that a line
-   * breaks there instead of bridging the gap. The arrays must not be changed by the caller.
-   * @returns {{times: number[], values: Row[], band: Band | null}}
-   */
-  withGaps() {
-    if (this.#gapped?.version === this.version) return this.#gapped;
-    const before = this.#stepsAfterGap();
-    if (before.length === 0) return this;
-    /**
-     * @template T
-     * @param {T[]} column
-     * @param {(before: number) => T} filler
-     */
-    const filled = (column, filler) => {
-      const result = [];
-      let from = 0;
-      for (const position of before) {
-        for (; from < position; from += 1) result.push(column[from]);
-        result.push(filler(position));
-      }
-      for (; from < column.length; from += 1) result.push(column[from]);
-      return result;
-    };
-    /** @param {Row[]} rows */
-    const broken = (rows) => rows.map((row) => filled(row, () => null));
-    this.#gapped = {
-      version: this.version,
-      times: filled(this.times, (position) => this.times[position - 1] + this.stepMs),
-      values: broken(this.values),
-      band: this.band && { low: broken(this.band.low), high: broken(this.band.high) },
-    };
-    return this.#gapped;
   }
 
   /**
@@ -170,109 +166,117 @@ export class SeriesStore {
   last(index) {
     const row = this.values[index] ?? [];
     for (let i = row.length - 1; i >= 0; i -= 1) {
-      const value = row[i];
-      if (value !== null) return { timeMs: this.times[i], value };
+      if (isValue(row[i])) return { timeMs: this.times[i], value: row[i] };
     }
     return null;
   }
 
-  /** All that has a row for every series. @returns {Row[][]} */
-  #blocks() {
-    return this.band === null ? [this.values] : [this.values, this.band.low, this.band.high];
+  #look() {
+    const { views } = this.#columns;
+    if (this.#blocks?.views === views) return this.#blocks;
+    const count = this.series.length;
+    /** @param {number} block */
+    const rows = (block) => views.slice(1 + block * count, 1 + (block + 1) * count);
+    const band = this.#banded ? { low: rows(1), high: rows(2) } : null;
+    this.#blocks = { views, values: rows(0), band };
+    return this.#blocks;
+  }
+
+  /** @param {SeriesInfo} info */
+  #addSeries(info) {
+    const count = this.series.length;
+    // From the last block, so that the places of the others hold until they are used.
+    for (let block = this.#banded ? 2 : 0; block >= 0; block -= 1) {
+      this.#columns.insertRow(1 + (block + 1) * count);
+    }
+    this.series.push(info);
+    this.seriesVersion += 1;
+  }
+
+  #addBand() {
+    const { values } = this;
+    for (const rows of [values, values]) {
+      for (const row of rows) this.#columns.insertRow(this.#columns.views.length, row);
+    }
+    this.#banded = true;
+    this.#blocks = null;
   }
 
   /**
-   * @param {number[]} times
+   * @param {Times} times
    * @param {Rows} rows one for every series of the store
    */
   #put(times, { values, low, high }) {
-    if (this.band === null && low && high) {
-      this.band = { low: this.values.map((row) => [...row]), high: this.values.map((row) => [...row]) };
-    }
-    const given = [values, low ?? values, high ?? values];
-    const blocks = this.#blocks();
-    for (let i = 0; i < times.length; i += 1) {
-      const time = times[i];
-      const newest = this.times.length - 1;
-      const after = newest < 0 || time > this.times[newest];
-      const at = after ? newest + 1 : this.#position(time);
-      const known = !after && this.times[at] === time;
-      if (after) this.times.push(time);
-      else if (!known) this.times.splice(at, 0, time);
-      blocks.forEach((rows, block) => {
-        for (let s = 0; s < rows.length; s += 1) {
-          const value = numberOrNull(given[block][s][i]);
-          if (after) rows[s].push(value);
-          else if (known) rows[s][at] = value;
-          else rows[s].splice(at, 0, value);
-        }
-      });
+    if (!this.#banded && low && high) this.#addBand();
+    const given = this.#banded ? [...values, ...(low ?? values), ...(high ?? values)] : values;
+    const last = this.lastTimeMs ?? -Infinity;
+    if (times.length > 0 && times[0] > last && isAscending(times)) this.#append(times, given);
+    else for (let i = 0; i < times.length; i += 1) this.#putColumn(times[i], given, i);
+  }
+
+  /**
+   * @param {Times} times all after those that are known
+   * @param {FrameRow[]} given
+   */
+  #append(times, given) {
+    const at = this.#columns.length;
+    this.#columns.open(at, times.length);
+    const [own, ...rows] = this.#columns.views;
+    own.set(times, at);
+    for (let r = 0; r < rows.length; r += 1) {
+      const [row, source] = [rows[r], given[r]];
+      for (let i = 0; i < times.length; i += 1) row[at + i] = finiteOrNaN(source[i]);
     }
   }
 
   /**
    * @param {number} time
-   * @returns {number} the first position whose time is not before `time`
+   * @param {FrameRow[]} given
+   * @param {number} i column of `given`
    */
-  #position(time) {
-    let low = 0;
-    let high = this.times.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.times[middle] < time) low = middle + 1;
-      else high = middle;
+  #putColumn(time, given, i) {
+    const at = positionOf(this.times, time);
+    if (this.times[at] !== time) {
+      this.#columns.open(at, 1);
+      this.times[at] = time;
     }
-    return low;
+    const { views } = this.#columns;
+    for (let r = 0; r < given.length; r += 1) views[1 + r][at] = finiteOrNaN(given[r][i]);
   }
 
   /** @param {SnapshotData} frame */
   #newerThan(frame) {
-    const endMs = frame.times.length > 0 ? Math.max(...ends(frame.times)) : -Infinity;
-    const from = this.#position(endMs + 1);
+    const { times } = frame;
+    const endMs = times.length > 0 ? Math.max(times[0], times[times.length - 1]) : -Infinity;
+    const from = positionOf(this.times, endMs + 1);
     if (from === this.times.length || (this.lastTimeMs ?? 0) - endMs > KEEP_NEWER_MS) return null;
     const rowOf = new Map(this.series.map((info, i) => [seriesKey(info.labels), i]));
-    const times = this.times.slice(from);
-    const [values, low, high] = this.#blocks().map((rows) =>
-      frame.series.map(({ labels }) => {
-        const row = rowOf.get(seriesKey(labels));
-        return row === undefined ? times.map(() => null) : rows[row].slice(from);
-      }),
+    const newer = this.times.slice(from);
+    const nothing = new Float64Array(newer.length).fill(NaN);
+    const [values, low, high] = [this.values, this.band?.low, this.band?.high].map(
+      (rows) =>
+        rows &&
+        frame.series.map(({ labels }) => {
+          const row = rowOf.get(seriesKey(labels));
+          return row === undefined ? nothing : rows[row].subarray(from);
+        }),
     );
-    return { times, values, low, high };
-  }
-
-  /** @returns {number[]} positions whose time is more than a step after the one before */
-  #stepsAfterGap() {
-    const positions = [];
-    if (this.stepMs > 0) {
-      for (let i = 1; i < this.times.length; i += 1) {
-        if (this.times[i] - this.times[i - 1] > this.stepMs) positions.push(i);
-      }
-    }
-    return positions;
-  }
-
-  /** @param {number} count */
-  #dropOldest(count) {
-    this.times.splice(0, count);
-    for (const rows of this.#blocks()) for (const row of rows) row.splice(0, count);
-    this.version += 1;
+    return { times: newer, values: values ?? [], low, high };
   }
 
   #changed() {
     this.version += 1;
-    // A little slack, so that a full store does not move its columns on every append.
+    // A little slack, so that a full store does not drop at every append.
     const slack = Math.max(1, this.#maxPoints >> 4);
-    if (this.times.length > this.#maxPoints) {
-      this.#dropOldest(Math.min(this.times.length, this.times.length - this.#maxPoints + slack - 1));
+    const { length } = this.#columns;
+    if (length > this.#maxPoints) {
+      this.#columns.drop(Math.min(length, length - this.#maxPoints + slack - 1));
     }
   }
 }
 
-/**
- * @param {number[]} times
- * @returns {[number, number]}
- */
-function ends(times) {
-  return [times[0], times[times.length - 1]];
+/** @param {Times} times */
+function isAscending(times) {
+  for (let i = 1; i < times.length; i += 1) if (!(times[i] > times[i - 1])) return false;
+  return true;
 }

@@ -9,6 +9,7 @@ import { TimeView } from "../panels/timeview.js";
 import { mountStatusLight } from "../statuslight.js";
 import { formatRange, parseRange } from "../timerange.js";
 import { showHelp } from "./help.js";
+import { toggleInspector } from "./inspectordoor.js";
 import { listen } from "./keys.js";
 import { readPage } from "./page.js";
 import { TimeControl } from "./timecontrol.js";
@@ -44,7 +45,7 @@ export function startBoard() {
     loop.all();
   });
   showStaleness(grid, client);
-  mountStatusLight(byId("status"), client);
+  mountStatusLight(byId("status"), client, () => toggleInspector(client));
   const control = new TimeControl(byId("time"), view, now);
   byId("time").append(helpButton());
   listen({
@@ -53,6 +54,7 @@ export function startBoard() {
     },
     pause: () => control.toggle(),
     help: showHelp,
+    inspect: () => toggleInspector(client),
     kiosk: () => document.documentElement.toggleAttribute("data-kiosk"),
   });
 }

@@ -9,6 +9,7 @@ const KEYS = [
   [["K"], "Only the panels, for a wall display"],
   [["←", "→"], "Move the cursor of the focused chart"],
   [["+", "−"], "Zoom the focused chart in and out"],
+  [["I"], "The frames of the live connection"],
   [["?"], "This sheet"],
 ];
 const MOUSE = "Drag over a chart to zoom all panels to that span; double click goes back to live.";

@@ -1,9 +1,17 @@
 // Single keys that do something on a whole page.
 
-/** @typedef {"live" | "pause" | "help" | "kiosk" | "filter"} Command */
+/** @typedef {"live" | "pause" | "help" | "kiosk" | "filter" | "inspect"} Command */
 
 /** @type {Record<string, Command>} */
-const COMMANDS = { l: "live", Escape: "live", p: "pause", "?": "help", k: "kiosk", "/": "filter" };
+const COMMANDS = {
+  l: "live",
+  Escape: "live",
+  p: "pause",
+  "?": "help",
+  k: "kiosk",
+  "/": "filter",
+  i: "inspect",
+};
 
 /**
  * @param {{key: string, ctrlKey: boolean, metaKey: boolean, altKey: boolean}} event

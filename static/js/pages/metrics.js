@@ -5,6 +5,7 @@ import { byId, setText } from "../panels/dom.js";
 import { KeyedChildren } from "../panels/keyed.js";
 import { Palette } from "../panels/palette.js";
 import { mountStatusLight } from "../statuslight.js";
+import { toggleInspector } from "./inspectordoor.js";
 import { listen } from "./keys.js";
 import { MetricsList } from "./metricslist.js";
 import { makeRow, showAge, showMetric } from "./metricrow.js";
@@ -99,7 +100,7 @@ sort.addEventListener("click", () => {
   sort.closest("th")?.setAttribute("aria-sort", descending ? "descending" : "ascending");
   schedule();
 });
-listen({ filter: () => filter.focus() });
+listen({ filter: () => filter.focus(), inspect: () => toggleInspector(client) });
 palette.addEventListener("change", renewAll);
 let width = 0;
 new ResizeObserver(([{ contentRect }]) => {
@@ -110,4 +111,4 @@ setInterval(() => {
   const nowMs = client.serverNow();
   for (const row of rows.items()) showAge(row, nowMs);
 }, RENEW_AGES_MS);
-mountStatusLight(byId("status"), client);
+mountStatusLight(byId("status"), client, () => toggleInspector(client));

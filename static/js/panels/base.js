@@ -13,6 +13,7 @@ const AHEAD_PX = 200;
 export class Panel {
   visible = false;
   dirty = true;
+  urgent = true;
   /** How long one pixel of the time axis lasts; Infinity: the picture does not move. */
   pixelMs = Infinity;
   /** @type {PanelState} */
@@ -76,8 +77,14 @@ export class Panel {
 
   /** Paint me at the next frame. */
   touch() {
-    this.dirty = true;
+    this.dirty = this.urgent = true;
     this.context.loop.wake();
+  }
+
+  /** New data: paint me soon. */
+  renew() {
+    this.dirty = true;
+    if (this.visible) this.context.loop.soon();
   }
 
   /** @param {number} _nowMs by the server's clock */
@@ -105,7 +112,7 @@ export class Panel {
    * @param {string} sentence "" takes it away
    */
   setNote(sentence) {
-    this.#note.hidden = sentence === "";
+    if (this.#note.hidden !== (sentence === "")) this.#note.hidden = sentence === "";
     setText(this.#note, sentence);
   }
 

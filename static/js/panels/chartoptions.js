@@ -3,7 +3,9 @@
 /** @import uPlot from "../../vendor/uplot/uPlot.esm.js" */
 
 import { axisFormatter, axisIncrements } from "../units.js";
-import { drawBand, widenedByBand } from "./band.js";
+import { isValue } from "../values.js";
+import { drawBand } from "./band.js";
+import { Lines } from "./lines.js";
 import { DASH_PATTERNS, strokeOf } from "./palette.js";
 import { steadySpan, valueSpan } from "./scale.js";
 import { axisTimes } from "./times.js";
@@ -49,6 +51,8 @@ const MOST_POINTS_WITH_DOTS = 30;
  * @property {number[]} slots of the series
  * @property {{width: number, height: number}} size
  * @property {() => Band | null} band what the lines passed between the steps
+ * @property {() => number} stepMs values further apart than this are not joined
+ * @property {(series: number) => number} ground of a stack: on which series, from 0, one lies; -1: zero
  * @property {{select: (fromMs: number, toMs: number) => void, dragging: (on: boolean) => void,
  *   back: () => void, cursor: () => void}} on
  */
@@ -67,10 +71,18 @@ function isFilled(spec) {
  * @param {ChartWishes} wishes
  * @returns {uPlot.Options}
  */
-export function chartOptions({ spec, palette, slots, size, band, on }) {
-  const shownBand = () => (isStacked(spec) ? null : band());
+export function chartOptions({ spec, palette, slots, size, band, stepMs, ground, on }) {
+  const stacked = isStacked(spec);
+  const shownBand = () => (stacked ? null : band());
+  const lines = new Lines({
+    stepMs,
+    band: shownBand,
+    ground: stacked ? ground : null,
+    filled: isFilled(spec),
+    widthPx: stacked ? 1.25 : 1.6,
+  });
   /** @type {uPlot.Series[]} */
-  const series = [{}, ...slots.map((slot) => seriesOptions(spec, palette, slot))];
+  const series = [{}, ...slots.map((slot) => seriesOptions(spec, palette, slot, lines))];
   return {
     width: size.width,
     height: size.height,
@@ -80,7 +92,7 @@ export function chartOptions({ spec, palette, slots, size, band, on }) {
     series,
     scales: {
       x: { time: true, auto: false },
-      y: { range: valueRange(spec, shownBand) },
+      y: { range: valueRange(spec, lines) },
     },
     axes: [timeAxis(palette), valueAxis(spec, palette)],
     cursor: cursorOptions(palette, slots, on),
@@ -110,50 +122,38 @@ function selected(u, select) {
  * @param {PanelSpec} spec
  * @param {Palette} palette
  * @param {number} slot
+ * @param {Lines} lines
  * @returns {uPlot.Series}
  */
-function seriesOptions(spec, palette, slot) {
+function seriesOptions(spec, palette, slot, lines) {
   const alpha = isStacked(spec) ? 0.42 : 0.13;
   return {
     stroke: () => palette.series(slot),
     fill: isFilled(spec) ? () => palette.fill(slot, alpha) : undefined,
-    width: isStacked(spec) ? 1.25 : 1.6,
+    // The range of the axis is found in valueRange: uPlot takes NaN for a value.
+    auto: false,
+    paths: (u, index, first, last) => lines.paths(u, index, first, last),
     dash: DASH_PATTERNS[strokeOf(slot).dash],
     points: {
       size: 5,
       show: (u, _index, from, to) =>
         !isStacked(spec) && to - from <= MOST_POINTS_WITH_DOTS && u.width > 200,
-      filter: (u, index, show, _gaps) => (show ? null : lonely(u.data[index] ?? [])),
+      filter: (u, index, show, _gaps) => lines.dots(u, index, show),
     },
   };
 }
 
 /**
- * A value between two gaps is no line; without a dot it would not be seen.
- * @param {ArrayLike<number | null | undefined>} row
- * @returns {number[]}
- */
-export function lonely(row) {
-  /** @param {number} i */
-  const missing = (i) => i < 0 || i >= row.length || row[i] === null || row[i] === undefined;
-  const found = [];
-  for (let i = 0; i < row.length; i += 1) {
-    if (!missing(i) && missing(i - 1) && missing(i + 1)) found.push(i);
-  }
-  return found;
-}
-
-/**
  * @param {PanelSpec} spec
- * @param {() => Band | null} band
- * @returns {(u: uPlot, low: number | null, high: number | null) => [number, number]}
+ * @param {Lines} lines
+ * @returns {(u: uPlot) => [number, number]}
  */
-function valueRange(spec, band) {
+function valueRange(spec, lines) {
   /** @type {Span | null} */
   let before = null;
   const zero = isFilled(spec);
-  return (u, lowest, highest) => {
-    const [low, high] = widenedByBand(u, lowest, highest, band());
+  return (u) => {
+    const [low, high] = lines.extent(u);
     const known = low !== null && high !== null && Number.isFinite(low) && Number.isFinite(high);
     before = known
       ? steadySpan(before, valueSpan(low, high, { min: spec.min, max: spec.max, zero }))
@@ -240,6 +240,7 @@ function cursorOptions(palette, slots, on) {
   return {
     x: true,
     y: false,
+    dataIdx: (u, series, index) => (series === 0 || isValue(u.data[series][index]) ? index : null),
     drag: { x: true, y: false, setScale: false, dist: DRAG_AT_LEAST_PX },
     points: {
       size: 8,

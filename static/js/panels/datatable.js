@@ -1,8 +1,8 @@
 // The data of a chart as a table that screen readers can walk through.
 
 import { formatValue } from "../units.js";
+import { isValue, positionOf } from "../values.js";
 import { h } from "./dom.js";
-import { positionOf } from "./summary.js";
 import { dateAndClock } from "./times.js";
 
 /** The newest rows and the first series that are written out. */
@@ -20,8 +20,8 @@ const RENEW_MS = 2_000;
  */
 
 /**
- * @param {readonly number[]} times
- * @param {readonly (readonly (number | null)[])[]} values
+ * @param {ArrayLike<number>} times
+ * @param {readonly ArrayLike<number | null>[]} values
  * @param {import("./types.js").TimeWindow} window
  * @returns {number[]} positions of the newest rows in the window, newest first
  */
@@ -29,7 +29,7 @@ export function visibleRows(times, values, { fromMs, toMs }) {
   const rows = [];
   for (let i = positionOf(times, toMs + 1) - 1; i >= 0 && times[i] >= fromMs; i -= 1) {
     if (rows.length === MOST_ROWS) break;
-    if (values.some((row) => row[i] !== null)) rows.push(i);
+    if (values.some((row) => isValue(row[i]))) rows.push(i);
   }
   return rows;
 }

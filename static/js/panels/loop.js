@@ -4,6 +4,7 @@
  * @typedef {object} Painter
  * @property {boolean} visible
  * @property {boolean} dirty new data or a new size
+ * @property {boolean} urgent more than new data: the picture as a whole is another one
  * @property {number} pixelMs how long one pixel of its time axis lasts; Infinity: it does not move
  * @property {(nowMs: number) => void} paint
  */
@@ -12,8 +13,10 @@
 const SHORTEST_MOVE_MS = 90;
 /** With "reduce motion" the axis moves in steps of at least this, ms. */
 const CALM_MOVE_MS = 1000;
-/** Painting may take this share of the page's time. */
+/** Painting what moves by itself may take this share of the page's time. */
 const SHARE = 0.25;
+/** However dear painting is, new data is painted within this, ms. */
+const PAINTED_WITHIN_MS = 1000;
 
 /**
  * @param {number[]} pixelMs of all visible panels
@@ -35,11 +38,18 @@ export class PaintLoop {
   #timer = 0;
   #lastMoveMs = 0;
   #costMs = 0;
+  #notBeforeMs = 0;
+  #soonTimer = 0;
+  #startMs = 0;
+  #after = new MessageChannel();
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   /** @param {() => number} now ms, by the server's clock */
   constructor(now) {
     this.#now = now;
+    // A message is read once the frame is done: what the canvas and the page cost after the scripts
+    // counts, too.
+    this.#after.port1.onmessage = () => this.#painted();
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.all();
     });
@@ -53,8 +63,25 @@ export class PaintLoop {
 
   /** Paints everything anew: another theme, another span. */
   all() {
-    for (const painter of this.#painters) painter.dirty = true;
+    for (const painter of this.#painters) painter.dirty = painter.urgent = true;
     this.wake();
+  }
+
+  /**
+   * New data: painted at the next frame, unless painting already takes its share of the page's time.
+   * Then it waits, and what comes meanwhile is painted with it.
+   */
+  soon() {
+    if (this.#frame !== 0 || this.#soonTimer !== 0) return;
+    const waitMs = this.#notBeforeMs - performance.now();
+    if (waitMs < 4) {
+      this.wake();
+      return;
+    }
+    this.#soonTimer = setTimeout(() => {
+      this.#soonTimer = 0;
+      this.wake();
+    }, waitMs);
   }
 
   /** Something became dirty, visible or began to move. */
@@ -70,17 +97,29 @@ export class PaintLoop {
     const intervalMs = moveInterval(pixels, this.#calm.matches, this.#costMs);
     const moves = startMs - this.#lastMoveMs >= intervalMs - 4;
     const nowMs = this.#now();
+    let painted = false;
     for (const painter of seen) {
-      if (!painter.dirty && !(moves && painter.pixelMs < Infinity)) continue;
+      const moved = moves && painter.pixelMs < Infinity;
+      if (!painter.dirty && !moved) continue;
+      painted = true;
       painter.dirty = false;
+      painter.urgent ||= moved;
       painter.paint(nowMs);
+      painter.urgent = false;
     }
-    if (moves) {
-      this.#lastMoveMs = startMs;
-      this.#costMs = this.#costMs * 0.7 + (performance.now() - startMs) * 0.3;
+    if (moves) this.#lastMoveMs = startMs;
+    if (painted) {
+      this.#startMs = startMs;
+      this.#after.port2.postMessage(null);
     }
     this.#sleep(this.#lastMoveMs + intervalMs - performance.now());
   };
+
+  #painted() {
+    const costMs = performance.now() - this.#startMs;
+    this.#costMs = this.#costMs * 0.7 + costMs * 0.3;
+    this.#notBeforeMs = this.#startMs + Math.min(PAINTED_WITHIN_MS, costMs / SHARE);
+  }
 
   /** @param {number} waitMs */
   #sleep(waitMs) {

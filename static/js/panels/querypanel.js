@@ -58,6 +58,8 @@ export class QueryPanel extends Panel {
   #newest = null;
   #slots = new Slots();
   #namesOf = "";
+  /** @type {[SeriesStore, number] | null} */
+  #namesAsOf = null;
   /** @type {import("../live/watches.js").QueryWatch | null} */
   #watch = null;
   /** @type {TimeWindow | null} */
@@ -77,7 +79,7 @@ export class QueryPanel extends Panel {
       onError: (error) => this.#failed(error),
     });
     if (this.showsNewest) {
-      this.#newest = new NewestValues(client, this.spec.expr, () => this.touch());
+      this.#newest = new NewestValues(client, this.spec.expr, () => this.renew());
       this.#newest.follow(this.#question());
     }
     view.addEventListener("change", () => this.#viewChanged());
@@ -185,7 +187,7 @@ export class QueryPanel extends Panel {
     if (anyValue(store.values)) this.setState("ready");
     else if (this.state !== "empty") this.setState("empty", this.#emptyMessage());
     this.setNote("");
-    this.touch();
+    this.renew();
   }
 
   #emptyMessage() {
@@ -217,6 +219,9 @@ export class QueryPanel extends Panel {
 
   /** @param {SeriesStore} store */
   #renewNames(store) {
+    const known = this.#namesAsOf;
+    if (known !== null && known[0] === store && known[1] === store.seriesVersion) return;
+    this.#namesAsOf = [store, store.seriesVersion];
     const keys = store.series.map(({ labels }) => seriesKey(labels));
     const signature = keys.join("\n");
     if (signature === this.#namesOf) return;

@@ -10,6 +10,7 @@ const INSET_PX = 2;
  * @typedef {object} SparkStyle
  * @property {string} colour "#rrggbb"
  * @property {number} fill 0: none, else the alpha under the line
+ * @property {number} [stepMs] times further apart than this break the line
  */
 
 /**
@@ -30,19 +31,19 @@ export function fitCanvas(canvas) {
 
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {readonly number[]} times ms, ascending
- * @param {readonly (number | null)[]} values
+ * @param {ArrayLike<number>} times ms, ascending
+ * @param {ArrayLike<number | null>} values
  * @param {import("./types.js").TimeWindow} window
  * @param {SparkStyle} style
  */
-export function drawSparkline(canvas, times, values, window, { colour, fill }) {
+export function drawSparkline(canvas, times, values, window, { colour, fill, stepMs }) {
   const { width, height } = fitCanvas(canvas);
   const context = canvas.getContext("2d");
   if (context === null || width < 8 || height < 6) return;
   const density = devicePixelRatio || 1;
   context.setTransform(density, 0, 0, density, 0, 0);
   context.clearRect(0, 0, width, height);
-  const points = columns(times, values, window, width);
+  const points = columns(times, values, window, width, stepMs);
   const known = points.filter((point) => point !== null);
   if (known.length === 0) return;
   const low = Math.min(...known.map((point) => point.low));

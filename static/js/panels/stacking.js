@@ -1,42 +1,44 @@
 // Stacked series: each row lies on the sum of the rows before it.
 
-/** @typedef {import("../live/store.js").Row} Row */
+import { isValue } from "../values.js";
+
+/** @typedef {Float64Array} Row */
 
 /**
- * @param {readonly Row[]} rows
+ * @param {readonly ArrayLike<number | null>[]} rows
  * @param {(index: number) => boolean} shown a hidden row keeps its place and lifts nothing
  * @returns {Row[]} sums from the first row upwards. A missing value lifts by nothing; where every
  *   shown row misses, the sum misses too
  */
 export function stack(rows, shown) {
   const length = rows.length > 0 ? rows[0].length : 0;
-  const sum = new Array(length).fill(0);
-  const known = new Array(length).fill(false);
+  const sum = new Float64Array(length).fill(NaN);
   rows.forEach((row, index) => {
     if (!shown(index)) return;
-    for (let i = 0; i < length; i += 1) if (row[i] !== null) known[i] = true;
+    for (let i = 0; i < length; i += 1) if (isValue(row[i])) sum[i] = 0;
   });
   return rows.map((row, index) => {
-    if (!shown(index)) return row.map(() => null);
-    for (let i = 0; i < length; i += 1) sum[i] += row[i] ?? 0;
-    return sum.map((value, i) => (known[i] ? value : null));
+    if (!shown(index)) return new Float64Array(length).fill(NaN);
+    for (let i = 0; i < length; i += 1) {
+      const value = row[i];
+      if (isValue(value)) sum[i] += value;
+    }
+    return sum.slice();
   });
 }
 
 /**
- * Which neighbours enclose a filled band.
+ * On which row each row of a stack lies.
  * @param {number} count of series
  * @param {(index: number) => boolean} shown
- * @returns {[number, number][]} [upper, lower] indices of rows; the lowest fills to zero on its own
+ * @returns {number[]} indices of rows; -1: on the ground
  */
-export function bandsOf(count, shown) {
-  /** @type {[number, number][]} */
-  const bands = [];
+export function groundsOf(count, shown) {
+  const grounds = [];
   let below = -1;
   for (let index = 0; index < count; index += 1) {
-    if (!shown(index)) continue;
-    if (below >= 0) bands.push([index, below]);
-    below = index;
+    grounds.push(below);
+    if (shown(index)) below = index;
   }
-  return bands;
+  return grounds;
 }

@@ -38,7 +38,7 @@ export class StatPanel extends QueryPanel {
     const { unit, decimals } = this.spec;
     const order = inNaturalOrder(this.names).slice(0, MOST_STATS);
     const items = this.#items.follow(order.map((i) => this.names[i].key));
-    const { times, values } = store.withGaps();
+    const { times, values, stepMs } = store;
     items.forEach((item, place) => {
       const i = order[place];
       const newest = this.newest(i);
@@ -50,7 +50,7 @@ export class StatPanel extends QueryPanel {
       const since = old ? `at ${clock(newest.timeMs)}` : "";
       setText(item.name, [name, since].filter(Boolean).join(", "));
       item.name.hidden = name === "" && since === "";
-      const style = { colour: palette.get("accent"), fill: 0.16 };
+      const style = { colour: palette.get("accent"), fill: 0.16, stepMs };
       drawSparkline(item.spark, times, values[i], this.shown, style);
     });
   }

@@ -1,28 +1,14 @@
 // What a row of values says in a few numbers.
 
-/** @typedef {import("../live/store.js").Row} Row */
+import { isValue, positionOf } from "../values.js";
+
+/** @typedef {ArrayLike<number | null>} Row */
 
 /** A small "min" would look odd next to "35 min 52 s" a second later. */
 const LONG_TIMES = new Set(["min", "h", "d"]);
 
 /**
- * @param {readonly number[]} times ascending, ms
- * @param {number} timeMs
- * @returns {number} the first position whose time is not before `timeMs`
- */
-export function positionOf(times, timeMs) {
-  let low = 0;
-  let high = times.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (times[middle] < timeMs) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/**
- * @param {readonly number[]} times
+ * @param {ArrayLike<number>} times
  * @param {Row} row
  * @param {number} untilMs later values are not looked at
  * @returns {{value: number, timeMs: number} | null} the newest value
@@ -30,13 +16,13 @@ export function positionOf(times, timeMs) {
 export function latest(times, row, untilMs) {
   for (let i = positionOf(times, untilMs + 1) - 1; i >= 0; i -= 1) {
     const value = row[i];
-    if (value !== null && value !== undefined) return { value, timeMs: times[i] };
+    if (isValue(value)) return { value, timeMs: times[i] };
   }
   return null;
 }
 
 /**
- * @param {readonly number[]} times
+ * @param {ArrayLike<number>} times
  * @param {Row} row
  * @param {{fromMs: number, toMs: number}} window
  * @returns {{min: number, mean: number, max: number} | null}
@@ -48,7 +34,7 @@ export function summary(times, row, { fromMs, toMs }) {
   let count = 0;
   for (let i = positionOf(times, fromMs); i < times.length && times[i] <= toMs; i += 1) {
     const value = row[i];
-    if (value === null || value === undefined) continue;
+    if (!isValue(value)) continue;
     min = Math.min(min, value);
     max = Math.max(max, value);
     sum += value;
@@ -63,7 +49,7 @@ export function summary(times, row, { fromMs, toMs }) {
  */
 export function anyValue(rows) {
   return rows.some((row) => {
-    for (let i = row.length - 1; i >= 0; i -= 1) if (row[i] !== null) return true;
+    for (let i = row.length - 1; i >= 0; i -= 1) if (isValue(row[i])) return true;
     return false;
   });
 }

@@ -6,11 +6,11 @@ import { h } from "./dom.js";
 import { Legend } from "./legend.js";
 import { QueryPanel } from "./querypanel.js";
 import { readingDecimals } from "./scale.js";
-import { bandsOf, stack } from "./stacking.js";
-import { positionOf } from "./summary.js";
+import { groundsOf, stack } from "./stacking.js";
 import { dateAndClock } from "./times.js";
 import { Tooltip } from "./tooltip.js";
 import { formatValue } from "../units.js";
+import { isValue, positionOf } from "../values.js";
 
 /** @typedef {import("./types.js").SeriesStore} SeriesStore */
 /** @typedef {import("../live/store.js").Row} Row */
@@ -20,6 +20,12 @@ import { formatValue } from "../units.js";
 const NEAR_PX = 24;
 const PAGE_STEPS = 10;
 const ANNOUNCE_AFTER_MS = 300;
+/**
+ * Where a pixel lasts long, new values change only the last one. Its values are written at each
+ * update; the chart is drawn so many times while a pixel lasts, and at least so often, ms.
+ */
+const DRAWINGS_A_PIXEL = 4;
+const DRAWN_WITHIN_MS = 250;
 
 export class TimeSeriesPanel extends QueryPanel {
   #plot = h("div", { class: "plot", tabindex: "0", role: "group", "aria-roledescription": "chart" });
@@ -30,17 +36,22 @@ export class TimeSeriesPanel extends QueryPanel {
   #tooltip = new Tooltip();
   /** @type {uPlot | null} */
   #chart = null;
-  #chartOf = "";
-  /** @type {{times: number[], values: Row[], band: Band | null}} */
-  #columns = { times: [], values: [], band: null };
+  /** @type {readonly import("./querypanel.js").SeriesName[] | null} */
+  #chartOf = null;
+  /** @type {{times: Float64Array, values: Row[], band: Band | null}} */
+  #columns = { times: new Float64Array(), values: [], band: null };
   /** @type {Row[]} */
   #stacked = [];
   #stackedVersion = -1;
+  /** @type {number[]} */
+  #grounds = [];
   #drawnVersion = -1;
   #hidden = "";
   #hovered = false;
   #announceTimer = 0;
   #plotSize = { width: 0, height: 0 };
+  #drawnMs = -Infinity;
+  #lateTimer = 0;
 
   start() {
     this.content.append(this.#plot, this.#legend.element);
@@ -54,7 +65,7 @@ export class TimeSeriesPanel extends QueryPanel {
       this.touch();
     }).observe(this.#plot);
     this.context.view.addEventListener("change", () => {
-      this.#chartOf = "";
+      this.#chartOf = null;
     });
     super.start();
   }
@@ -64,7 +75,8 @@ export class TimeSeriesPanel extends QueryPanel {
   }
 
   get timeWidth() {
-    const plotted = this.#chart === null ? 0 : this.#chart.over.clientWidth;
+    // Asking the element would make the browser lay the page out at every update.
+    const plotted = this.#chart === null ? 0 : this.#chart.bbox.width / devicePixelRatio;
     return plotted > 0 ? plotted : this.size.width - 60;
   }
 
@@ -72,7 +84,12 @@ export class TimeSeriesPanel extends QueryPanel {
   draw(store) {
     const { width, height } = this.#plotSize;
     if (width < 40 || height < 40) return;
-    this.#columns = store.withGaps();
+    this.#columns = store;
+    if (this.#canWait()) {
+      this.#read();
+      return;
+    }
+    this.#drawnMs = performance.now();
     const fresh = this.#ensureChart();
     const chart = /** @type {uPlot} */ (this.#chart);
     if (chart.width !== width || chart.height !== height) chart.setSize({ width, height });
@@ -87,10 +104,27 @@ export class TimeSeriesPanel extends QueryPanel {
     this.#read();
   }
 
+  /** @returns {boolean} nothing but newest values has come, and the chart was drawn just now */
+  #canWait() {
+    const chart = this.#chart;
+    if (this.urgent || chart === null || this.names !== this.#chartOf) return false;
+    // What is pointed at is looked up in what was drawn.
+    if (this.#cursorIndex(chart) !== null) return false;
+    const everyMs = Math.min(DRAWN_WITHIN_MS, this.pixelMs / DRAWINGS_A_PIXEL);
+    const waitMs = this.#drawnMs + everyMs - performance.now();
+    if (waitMs <= 0) return false;
+    if (this.#lateTimer === 0) {
+      this.#lateTimer = setTimeout(() => {
+        this.#lateTimer = 0;
+        this.renew();
+      }, waitMs);
+    }
+    return true;
+  }
+
   /** @returns {boolean} a new chart had to be made */
   #ensureChart() {
-    const wanted = this.names.map(({ key }) => key).join("\n");
-    if (this.#chart !== null && wanted === this.#chartOf) return false;
+    if (this.#chart !== null && this.names === this.#chartOf) return false;
     const sameSeries = this.#chart !== null && this.#chart.series.length === this.names.length + 1;
     this.#chart?.destroy();
     const { palette, view } = this.context;
@@ -101,6 +135,8 @@ export class TimeSeriesPanel extends QueryPanel {
         slots: this.names.map(({ slot }) => slot),
         size: this.#plotSize,
         band: () => this.#columns.band,
+        stepMs: () => this.store?.stepMs ?? 0,
+        ground: (series) => this.#grounds[series] ?? -1,
         on: {
           select: (fromMs, toMs) => view.show(fromMs, toMs),
           dragging: (on) => this.#drag(on),
@@ -120,7 +156,7 @@ export class TimeSeriesPanel extends QueryPanel {
       this.#tooltip.hide();
     });
     this.#chart = chart;
-    this.#chartOf = wanted;
+    this.#chartOf = this.names;
     if (!sameSeries || this.#legend.element.childElementCount === 0) this.#legend.setSeries(this.names);
     return true;
   }
@@ -146,11 +182,7 @@ export class TimeSeriesPanel extends QueryPanel {
       const show = this.#isShown(i);
       if (chart.series[i + 1].show !== show) chart.setSeries(i + 1, { show }, false);
     });
-    if (!isStacked(this.spec)) return;
-    chart.delBand(null);
-    for (const [upper, lower] of bandsOf(this.names.length, (i) => this.#isShown(i))) {
-      chart.addBand({ series: [upper + 1, lower + 1] });
-    }
+    this.#grounds = groundsOf(this.names.length, (i) => this.#isShown(i));
   }
 
   /**
@@ -185,13 +217,13 @@ export class TimeSeriesPanel extends QueryPanel {
     const top = chart.cursor.top ?? -1;
     const distances = values.map((row, i) => {
       const height = drawn[i + 1]?.[at];
-      if (!this.#isShown(i) || row[at] === null || typeof height !== "number") return Infinity;
+      if (!this.#isShown(i) || !isValue(row[at]) || !isValue(height)) return Infinity;
       return Math.abs(chart.valToPos(height, "y") - top);
     });
     const nearest = Math.min(...distances);
     const rows = this.names.flatMap(({ name, slot }, i) => {
       const value = values[i]?.[at];
-      if (typeof value !== "number" || !this.#isShown(i)) return [];
+      if (!isValue(value) || !this.#isShown(i)) return [];
       return [{ name, slot, value, near: nearest <= NEAR_PX && distances[i] === nearest }];
     });
     const place = { left: chart.cursor.left ?? 0, width: chart.over.clientWidth };
