@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from dashboard.drain import DrainWatch, reset
+from dashboard.drain import DrainWatch, keep_kernel_backlog_small, reset
 
 logger = logging.getLogger("dashboard.http")
 
@@ -38,6 +38,8 @@ class HttpConnection(HttpToolsProtocol):
     header_timeout_s = 10.0
     body_timeout_s = 30.0
     drain_timeout_s = 30.0
+    stream_drain_timeout_s = 5.0
+    stream_backlog_bytes = 64 * 1024
     linger_timeout_s = 2.0
     max_header_bytes = 64 * 1024
     max_headers = 100
@@ -128,6 +130,9 @@ class HttpConnection(HttpToolsProtocol):
             self._stop_parser(
                 HTTPStatus.BAD_REQUEST, f"A request must have one Host header; this has {hosts}."
             )
+        # For an answer without an end, whose reader is to be held to what holds for a socket's.
+        extensions = cast(dict[str, Any], self.scope).setdefault("extensions", {})
+        extensions["pulseboard.stream"] = self.become_stream
         super().on_headers_complete()
         cycle = self._last_cycle()
         if cycle is not None:
@@ -142,6 +147,17 @@ class HttpConnection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         status, sentence = self._refusal
         self._refuse(status, sentence or "This is not an HTTP request that can be understood.")
+
+    # The application calls this.
+
+    def become_stream(self) -> None:
+        """The answer has no end: cut its reader sooner, and let the kernel keep little for it."""
+        keep_kernel_backlog_small(self.transport, self.stream_backlog_bytes)
+        if self._drain is not None:
+            self._drain.stop()
+        self._drain = DrainWatch(self.loop, self.transport, self.stream_drain_timeout_s, self.abort)
+        if self.flow.write_paused:
+            self._drain.start()
 
     # Ends.
 

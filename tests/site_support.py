@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from dashboard.asgi import application
-from dashboard.background import background
+from dashboard.background import Roles, background
 from metrics import access, catalog, intake
 from metrics.clock import now_ms
 from metrics.samples import EventSample, Sample
@@ -74,7 +74,7 @@ async def site(transactional_db: None) -> AsyncIterator[Site]:
     """Without jobs: nothing is published but what the test publishes."""
     catalog.forget()
     access.forget()
-    without_jobs = lambda: background(jobs=False, collect=False)  # noqa: E731
+    without_jobs = lambda: background(Roles(jobs=False, collect=False))  # noqa: E731
     async with serving(application, background=without_jobs) as running:
         yield Site(running)
     catalog.forget()
