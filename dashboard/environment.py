@@ -64,6 +64,18 @@ class Environment:
                 )
         return found
 
+    def redis(self, name: str) -> list[dict[str, Any]]:
+        """The hosts of a channel layer over Redis or Valkey; none when the variable is not set."""
+        raw = self.text(name, "")
+        if not raw:
+            return []
+        from dashboard import redis_url
+
+        try:
+            return redis_url.read(raw)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} {error}.") from None
+
     def folder(self, name: str, default: Path) -> Path:
         return Path(self.text(name, str(default))).expanduser().resolve()
 

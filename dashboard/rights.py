@@ -1,6 +1,7 @@
 """Ends sockets at once when the rights behind them go: sign-out, password change, revoked token.
 
-What another process changes, or time does, the hub notices by asking the database each second.
+Other processes are told by the channel group, where one is shared. What is told to nobody (a change
+in a shell, by SQL, or by time) the hub notices by asking the database twice a second.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
@@ -24,19 +25,22 @@ def _end(why: Callable[[Viewer], str]) -> None:
     def now() -> None:
         for one in hub.running():
             one.members.end_where(why, Close.UNAUTHENTICATED)
+            one.tell_of_rights()
 
     transaction.on_commit(now)
 
 
-@receiver(user_logged_out, dispatch_uid="dashboard.rights.signed_out")
-def _signed_out(request: Any, **_: object) -> None:
-    session = request.session.session_key if request is not None else None
-    if session:
-        _end(lambda viewer: "signed out" if viewer.session == session else "")
+# Not when user_logged_out is sent: the session is still there then, for other processes to find.
+@receiver(post_delete, sender=Session, dispatch_uid="dashboard.rights.signed_out")
+def _signed_out(instance: Session, **_: object) -> None:
+    session = instance.session_key
+    _end(lambda viewer: "signed out" if viewer.session == session else "")
 
 
 @receiver([post_save, post_delete], sender=get_user_model(), dispatch_uid="dashboard.rights.person")
 def _person_changed(instance: Any, **kwargs: object) -> None:
+    if kwargs.get("created") or kwargs.get("update_fields") == {"last_login"}:
+        return  # they are new here, or have just signed in
     pk = instance.pk  # Django takes it from a deleted instance
     user = instance if "created" in kwargs else None
     _end(lambda viewer: why_not_person(viewer, user) if viewer.user == pk else "")
@@ -44,6 +48,8 @@ def _person_changed(instance: Any, **kwargs: object) -> None:
 
 @receiver([post_save, post_delete], sender=Source, dispatch_uid="dashboard.rights.token")
 def _token_changed(instance: Source, **kwargs: object) -> None:
+    if kwargs.get("created"):
+        return
     pk = instance.pk
     source = instance if "created" in kwargs else None
     _end(lambda viewer: why_not_token(viewer, source) if viewer.source == pk else "")

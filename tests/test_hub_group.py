@@ -122,4 +122,6 @@ class TestGroup:
             members.ring()
         await aeventually(lambda: bool(rings))
         sending.cancel()
-        assert rings == [("pulseboard.bell", {"type": "bell"})]
+        (sent,) = rings
+        assert sent[0] == "pulseboard.bell"
+        assert sent[1].keys() == {"type", "from"}, "no rights have changed"

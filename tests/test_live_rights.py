@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from dashboard import hub, protocol
+from dashboard.layers import BELL_GROUP
 from dashboard.protocol import Close
 from metrics.models import Source
 from tests.site_support import PASSWORD, Person, Site, site
+from tests.support.waiting import aeventually
 
 __all__ = ["site"]  # a fixture
 
@@ -43,6 +48,11 @@ def deactivate_elsewhere(person: Person) -> None:
 
 def change_password_elsewhere(person: Person) -> None:
     type(person.user)._default_manager.filter(pk=person.user.pk).update(password="other")
+
+
+def session_is_deleted(person: Person) -> None:
+    sessions = Session.objects.all()
+    sessions._raw_delete(sessions.db)  # no signal is sent here
 
 
 def session_expires(person: Person) -> None:
@@ -78,8 +88,8 @@ def token_expires(source: Source) -> None:
 
 @pytest.fixture
 def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ends a socket then is told, and not found by the look of each second."""
-    monkeypatch.setattr(hub, "SECOND_S", 3600.0)
+    """What ends a socket then is told, and not found by the look of each half second."""
+    monkeypatch.setattr(hub, "RIGHTS_S", 3600.0)
 
 
 class TestRightsThatGo:
@@ -104,6 +114,7 @@ class TestRightsThatGo:
             (deactivate_elsewhere, "the account is not active"),
             (change_password_elsewhere, "the password was changed"),
             (session_expires, "signed out"),
+            (session_is_deleted, "signed out"),
         ],
     )
     async def test_a_persons_sockets_end_soon(
@@ -157,6 +168,40 @@ class TestRightsThatGo:
             await sync_to_async(deed)(await Source.objects.aget())
             said = await client.goodbye()
         assert said == (Close.UNAUTHENTICATED, reason)
+
+    @pytest.mark.usefixtures("nobody_looks")
+    async def test_what_another_process_tells_of_ends_them_at_once(self, site: Site) -> None:
+        layer: Any = get_channel_layer()
+        ann, bob = await site.person("ann"), await site.person("bob")
+        async with site.opened_by(ann) as leaving, site.opened_by(bob) as staying:
+            await leaving.get(protocol.Welcome)
+            await staying.get(protocol.Welcome)
+            await sync_to_async(deactivate_elsewhere)(ann)
+            # A ring is only a hint: one that comes while nobody listens yet may be lost.
+            ending = asyncio.create_task(leaving.goodbye())
+
+            async def told() -> bool:
+                await layer.group_send(BELL_GROUP, {"type": "bell", "rights": "changed"})
+                return ending.done()
+
+            await aeventually(told)
+            assert await ending == (Close.UNAUTHENTICATED, "the account is not active")
+            await staying.watch("x")
+            await staying.get(protocol.Snapshot)
+
+    @pytest.mark.usefixtures("nobody_looks")
+    async def test_the_other_processes_are_told(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ann = await site.person()
+        told: list[str] = []
+        (here,) = hub.running()
+        monkeypatch.setattr(here, "tell_of_rights", lambda: told.append("told"))
+        ann.user.last_login = timezone.now()
+        await ann.user.asave(update_fields=["last_login"])
+        assert not told, "signing in takes nothing from anybody"
+        await sync_to_async(deactivate)(ann)
+        assert told == ["told"]
 
     async def test_other_peoples_sockets_and_other_browsers_stay(self, site: Site) -> None:
         ann, bob = await site.person("ann"), await site.person("bob")
