@@ -4,7 +4,7 @@
 help:
 	@sed -n 's/^## //p' Makefile
 
-## make run      start Pulseboard; prints the link to open (HOST=, PORT=, DATA_DIR=, PYTHON=)
+## make run      start Pulseboard; prints the link to open (HOST=, PORT=, WORKERS=, DATA_DIR=, PYTHON=)
 run:
 	@sh scripts/run.sh
 

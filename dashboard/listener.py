@@ -31,6 +31,13 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def adopt(fd: int) -> socket.socket:
+    """The socket that a supervisor made and listens on."""
+    listener = socket.socket(fileno=fd)
+    listener.setblocking(False)
+    return listener
+
+
 def why_not(host: str, port: int, error: Exception) -> str:
     """One sentence for a failed bind."""
     number = getattr(error, "errno", None)
@@ -52,8 +59,8 @@ def why_not(host: str, port: int, error: Exception) -> str:
     return f"Cannot listen on {host} port {port}: {error}."
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
     """The address to open in a browser on this machine, without a slash at the end."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - never bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,8 +1,9 @@
 """Pulseboard's own numbers, published each second as ordinary metrics.
 
 What the parts of this process count in `metrics.stats` becomes `pulseboard_<name>`; the process
-itself is measured under the names that Prometheus's client libraries use (`process_*`). The
-dashboard "Pulseboard itself" draws them.
+itself is measured under the names that Prometheus's client libraries use (`process_*`). Of several
+processes each gives its own a label `process`. The dashboard "Pulseboard itself" draws them, added
+up where that means something.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import logging
 import math
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import psutil
+from asgiref.sync import sync_to_async
 from django.db import DatabaseError
+from msgspec.structs import replace
 
 from metrics import publish, stats
 from metrics.catalog import Description
+from metrics.clock import now_ms
 from metrics.collector import Collector, Machine
 from metrics.collector.readings import counter, gauge
 from metrics.refused import Refused
@@ -32,6 +36,7 @@ QUANTILES = ("0.5", "0.99")
 
 COUNTERS = {
     "frames_sent_total": ("count", "Frames sent to browsers."),
+    "snapshots_drawn_total": ("count", "Snapshots evaluated; one that many get counts once."),
     "bytes_sent_total": ("bytes", "Bytes of the frames sent to browsers."),
     "samples_total": ("count", "Samples stored, from all publishers of this process."),
     "batches_total": ("count", "Commits to the log."),
@@ -58,6 +63,7 @@ GAUGES = {
         "Time from a sample's arrival to its frame being sent; quantiles of the last 10 s.",
     ),
 }
+OF_A_PROCESS = ("connections", "watches", "live_queries", "head_samples", "head_series")
 PROCESS = {
     "process_cpu_seconds_total": Description("counter", "seconds", "Processor time used."),
     "process_resident_memory_bytes": Description("gauge", "bytes", "Memory in use."),
@@ -103,16 +109,43 @@ def process_samples(now_ms: int) -> Iterator[Sample]:
         yield gauge("process_open_fds", process.num_fds(), now_ms)
 
 
-async def run(stop: asyncio.Event) -> None:
-    """Publishes until `stop` is set; begins with an event, which explains a gap in the charts."""
+def told_apart(samples: Iterable[Sample], process: str) -> list[Sample]:
+    """The samples of one of several processes, labelled; as they are when there is one."""
+    if not process:
+        return list(samples)
+    return [replace(one, labels={**one.labels, "process": process}) for one in samples]
+
+
+def last_samples(now_ms: int) -> list[Sample]:
+    """What is true once a process has ended: without them its last values would count, and be
+    added to those of the others, for as long as a sample is current."""
+    return [gauge(PREFIX + name, 0, now_ms) for name in OF_A_PROCESS] + [
+        gauge(name, 0, now_ms) for name in ("process_resident_memory_bytes", "process_open_fds")
+    ]
+
+
+async def run(stop: asyncio.Event, process: str = "", event: str = "Pulseboard started") -> None:
+    """Publishes until `stop` is set; begins with an event, which explains a gap in the charts.
+
+    `process` is the label of one of several; an empty `event` is none.
+    """
     try:
-        await publish.aevent("Pulseboard started", f"Process {os.getpid()} on {platform.node()}.")
+        if event:
+            await publish.aevent(event, f"Process {os.getpid()} on {platform.node()}.")
     except (DatabaseError, Refused):
         logger.warning("The event of the start could not be stored.", exc_info=True)
     measure = Machine(
         parts={
-            "its own counters": lambda now_ms: own_samples(stats.snapshot(), now_ms),
-            "its own process": process_samples,
+            "its own counters": lambda now_ms: told_apart(
+                own_samples(stats.snapshot(), now_ms), process
+            ),
+            "its own process": lambda now_ms: told_apart(process_samples(now_ms), process),
         }
     )
     await Collector(measure, DESCRIPTIONS, name="publisher of own numbers").run(stop)
+    try:
+        await sync_to_async(publish.record, thread_sensitive=False)(
+            told_apart(last_samples(now_ms()), process)
+        )
+    except (DatabaseError, Refused) as error:
+        logger.warning("The last own numbers could not be stored: %s", error)

@@ -3,21 +3,20 @@
 Channels has no lifespan, so what must run beside the site (collector, log tail, hub) is given as
 an async context manager: entered before the first request is taken, left after the last one.
 
-How it stops, on SIGTERM or SIGINT, within five seconds whatever the clients do:
-`state.draining` is set (so /readyz says no) and nobody new is taken; the hooks given to
-`state.on_drain` run, so the hub can say goodbye; every socket is closed with 1012; requests under
-way finish or are dropped; the background is left; the exit code is 0.
+How it stops, on SIGTERM, SIGINT or SIGHUP, within five seconds whatever the clients do:
+`state.draining` is set (so /readyz says no) and, after DRAIN_SECONDS if a load balancer needs them,
+nobody new is taken; the hooks given to `state.on_drain` run, so the hub can say goodbye; every
+socket is closed with 1012; requests under way finish or are dropped; the background is left; the
+exit code is 0.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
-import sys
-import threading
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
@@ -25,58 +24,30 @@ from typing import Any, cast
 
 import uvicorn
 
+from dashboard.child import READY, Leash
 from dashboard.http_protocol import HttpConnection
+from dashboard.leaving import leave_in_time, leaving_within
 from dashboard.listener import BACKLOG
+from dashboard.serving import state
 from dashboard.socket import LiveSocket
+
+__all__ = ["Server", "fast_loop", "make_config", "run", "state"]
 
 logger = logging.getLogger("dashboard.server")
 
-Hook = Callable[[], Awaitable[None]]
 Background = Callable[[], AbstractAsyncContextManager[Any]]
 Application = Callable[..., Awaitable[None]]
 
-PING_INTERVAL_S = 20.0
-PONG_TIMEOUT_S = 20.0
-# Shares of the five seconds that a stop may take.
-HOOKS_TIMEOUT_S = 0.5
+PING_INTERVAL_S = 15.0
+PONG_TIMEOUT_S = 10.0  # so a dead peer is noticed within 25 s
+# Shares of the five seconds that a stop may take (serving.HOOKS_TIMEOUT_S is another).
 CONNECTIONS_TIMEOUT_S = 2.0
 TASKS_TIMEOUT_S = 0.4
 BACKGROUND_TIMEOUT_S = 1.2  # at least
 BACKGROUND_DEADLINE_S = 4.5
-STOP_TIMEOUT_S = 4.8
 LOOK_AGAIN_S = 0.02
-
-
-class State:
-    """What the rest of the site may know of its server."""
-
-    def __init__(self) -> None:
-        self.ready = False
-        self.draining = False
-        self._hooks: list[Hook] = []
-
-    def on_drain(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` when a stop begins, before sockets are closed; returns how to forget it."""
-        self._hooks.append(hook)
-        return lambda: self._hooks.remove(hook) if hook in self._hooks else None
-
-    async def drain(self) -> None:
-        """Be not ready from now on, and run the hooks; what they raise is logged."""
-        self.ready = False
-        self.draining = True
-        calls = [asyncio.ensure_future(hook()) for hook in self._hooks]
-        if not calls:
-            return
-        done, late = await asyncio.wait(calls, timeout=HOOKS_TIMEOUT_S)
-        for call in late:
-            call.cancel()
-            logger.warning("a goodbye hook took longer than %g s", HOOKS_TIMEOUT_S)
-        for call in done:
-            if not call.cancelled() and call.exception() is not None:
-                logger.error("a goodbye hook failed", exc_info=call.exception())
-
-
-state = State()
+LINGER_TICK_S = 0.1
+LEAVE_TIMEOUT_S = 30.0
 
 
 @asynccontextmanager
@@ -94,30 +65,46 @@ class Server(uvicorn.Server):
         background: Background = no_background,
         on_ready: Callable[[], None] | None = None,
         handle_signals: bool = True,
+        leash: Leash | None = None,
+        linger_s: float = 0.0,
     ) -> None:
         super().__init__(config)
         self.background = background
         self.on_ready = on_ready
         self.handle_signals = handle_signals
+        self.leash = leash
+        self.linger_s = linger_s
         self.when_stopping: Callable[[], None] | None = None
         self.serving = asyncio.Event()
+        self._listeners: list[socket.socket] = []
+        self._told = asyncio.Event()  # to stop or to leave
         self._stop = asyncio.Event()
         self._stop_began_s = 0.0
 
     def stop(self) -> None:
-        """Begin to stop; a second call drops every connection at once."""
-        if self.should_exit:
-            self.force_exit = True
-        elif self.when_stopping is not None:
-            self.when_stopping()
-        if not self.should_exit:
-            self._stop_began_s = time.monotonic()
-        self.should_exit = True
+        """Begin to stop; a second call drops every connection at once.
+
+        Not in a child, which hears of its supervisor's death twice.
+        """
+        if self._stop.is_set():
+            self.force_exit = self.leash is None
+        elif not self.linger_s or not self.serving.is_set():
+            self._begin_to_stop()
         self._stop.set()
+        self._told.set()
+
+    def _begin_to_stop(self) -> None:
+        if self.when_stopping is not None:
+            self.when_stopping()
+        self._stop_began_s = time.monotonic()
+        self.should_exit = True
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         state.draining = False
         with self.capture_signals():
+            if self.leash is not None:
+                loop = asyncio.get_running_loop()
+                self.leash.follow(loop, self._told.set, lambda: self._lost_supervisor(loop))
             async with leaving_within(self._seconds_left, self.background()):
                 if not self.should_exit:
                     await self._serve(sockets)
@@ -125,22 +112,59 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._listeners = sockets or []
         state.ready = True
         self.serving.set()
         if self.on_ready is not None:
             self.on_ready()
+        if self.leash is not None:
+            self.leash.say(READY)
 
     async def main_loop(self) -> None:
-        while not self.should_exit:
+        while not self._told.is_set():
             await self.on_tick(0)  # sets the Date header, good for a second
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), 1.0)
+                await asyncio.wait_for(self._told.wait(), 1.0)
+        if not self._stop.is_set():
+            await self._leave()
+        if not self.should_exit:
+            state.begin_drain()
+            until_s = time.monotonic() + self.linger_s
+            while time.monotonic() < until_s and not self.force_exit:
+                await self.on_tick(0)
+                await asyncio.sleep(LINGER_TICK_S)
+            self._begin_to_stop()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def _leave(self) -> None:
+        """Another process has taken our place: nobody waits for us, so clients may go slowly."""
+        self.linger_s = 0.0
+        self._close_listeners()
+        leaving = asyncio.ensure_future(state.leave())
+        stopped = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait(
+            (leaving, stopped), timeout=LEAVE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if leaving.done() and leaving.exception() is not None:
+            logger.error("letting clients go failed", exc_info=leaving.exception())
+        leaving.cancel()
+        stopped.cancel()
+        if not self._stop.is_set():
+            self.stop()
+
+    def _close_listeners(self) -> None:
         for server in self.servers:
             server.close()
-        for listener in sockets or []:
+        for listener in self._listeners:
             listener.close()
+
+    def _lost_supervisor(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the leash's thread."""
+        leave_in_time()
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self.stop)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._close_listeners()
         await state.drain()
         connections = self.server_state.connections
         for connection in list(connections):
@@ -174,45 +198,17 @@ class Server(uvicorn.Server):
             yield
             return
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        heard = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            heard.append(signal.SIGHUP)  # not under nohup
+        for number in heard:
             loop.add_signal_handler(number, self.stop)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in heard:
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)  # we are leaving already
-
-
-@asynccontextmanager
-async def leaving_within(
-    seconds_left: Callable[[], float], inner: AbstractAsyncContextManager[Any]
-) -> AsyncIterator[None]:
-    """`inner`, but leaving it may not take longer than the seconds that are left then."""
-    await inner.__aenter__()
-    try:
-        yield
-    finally:
-        timeout_s = seconds_left()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await inner.__aexit__(*sys.exc_info())
-        except TimeoutError:
-            logger.error("the background did not stop within %.1f s", timeout_s)
-
-
-def leave_in_time() -> None:
-    """End the process when a thread that hangs would keep it longer than a stop may take."""
-    timer = threading.Timer(STOP_TIMEOUT_S, leave_now)
-    timer.daemon = True
-    timer.start()
-
-
-def leave_now() -> None:
-    """Everything that was acknowledged is on disk already; only courtesy is lost."""
-    logger.error("something did not stop within %g s: leaving without it", STOP_TIMEOUT_S)
-    logging.shutdown()
-    os._exit(0)
 
 
 def make_config(
@@ -222,6 +218,7 @@ def make_config(
     trusted_proxies: Sequence[str] = (),
     ping_interval_s: float = PING_INTERVAL_S,
     pong_timeout_s: float = PONG_TIMEOUT_S,
+    tls: ssl.SSLContext | None = None,
 ) -> uvicorn.Config:
     """uvicorn's settings. Only `trusted_proxies` may say who a client is (X-Forwarded-*)."""
     return uvicorn.Config(
@@ -241,6 +238,7 @@ def make_config(
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
         server_header=False,
+        ssl_context_factory=(lambda config, default: tls) if tls is not None else None,
     )
 
 
@@ -260,16 +258,24 @@ def run(
     background: Background = no_background,
     on_ready: Callable[[], None] | None = None,
     trusted_proxies: Iterable[str] = (),
+    tls: ssl.SSLContext | None = None,
+    leash: Leash | None = None,
+    linger_s: float = 0.0,
 ) -> None:
     """Serve `app` on `listener` until SIGTERM or SIGINT, then stop within five seconds.
 
     `on_ready` is called once, when requests are answered. `background` is entered before that and
-    left at the end. What `background` raises on entering is raised here.
+    left at the end. What `background` raises on entering is raised here. `leash` leads to the
+    supervisor of several processes. So many seconds before it stops, `linger_s`, /readyz says no.
     """
 
     async def main() -> None:
         server = Server(
-            make_config(app, trusted_proxies=tuple(trusted_proxies)), background, on_ready
+            make_config(app, trusted_proxies=tuple(trusted_proxies), tls=tls),
+            background,
+            on_ready,
+            leash=leash,
+            linger_s=linger_s,
         )
         server.when_stopping = leave_in_time
         await server.serve([listener])

@@ -17,6 +17,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var")
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.number("PORT", 8000, 0, 65535)
+WORKERS = env.number("WORKERS", 1, 1, 256)
+PROCESS = env.text("PROCESS", "")
+TLS_CERT = env.folder("TLS_CERT", Path()) if env.text("TLS_CERT", "") else None
+TLS_KEY = env.folder("TLS_KEY", Path()) if env.text("TLS_KEY", "") else None
+DRAIN_SECONDS = env.number("DRAIN_SECONDS", 0, 0, 60)
+NOTIFY_SOCKET = env.text("NOTIFY_SOCKET", "")
 DEBUG = env.flag("DEBUG", False)
 SECRET_KEY = env.text("SECRET_KEY", "") or secret_key(DATA_DIR)
 
@@ -26,6 +32,7 @@ ORIGINS = env.origins("ORIGINS")
 CSRF_TRUSTED_ORIGINS = ORIGINS
 BEHIND_TLS_PROXY = env.flag("BEHIND_TLS_PROXY", False)
 TRUSTED_PROXIES = env.text("TRUSTED_PROXIES", "127.0.0.1")
+HTTPS = BEHIND_TLS_PROXY or TLS_CERT is not None
 
 DATABASES = {"default": env.database("DATABASE_URL", DATA_DIR)}
 if "TEST_DATABASE_FILE" in os.environ:
@@ -34,8 +41,7 @@ REDIS_URL = env.text("REDIS_URL", "")
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "dashboard.layers.RedisLayer",
-        # redis-py 8 made idle receivers die after 5 s; no socket timeout on a subscription.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
+        "CONFIG": {"hosts": env.redis("REDIS_URL")},
     }
     if REDIS_URL
     else {"BACKEND": "dashboard.layers.EmbeddedLayer"}
@@ -125,15 +131,16 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_NAME = "__Host-pulseboard" if BEHIND_TLS_PROXY else "pulseboard"
+SESSION_COOKIE_NAME = "__Host-pulseboard" if HTTPS else "pulseboard"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+if HTTPS:
     SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", 3600, 0, 63_072_000)
     SECURE_SSL_REDIRECT = False  # the proxy's work; health checks come over plain HTTP
 # What `manage.py check --deploy` asks for and is decided elsewhere.

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 RECEIPT_MS = 86_400_000  # a request is not retried after a day
 OWN_RECEIPT_MS = 1_800_000  # this project's own buffers retry for minutes only
-LOOK_S = 2.0  # for the lease, while another process has it
+LOOK_S = 0.5  # for the lease, while another process has it: one that drains gives it back
 AFTER_ERROR_S = 5.0
 LONGEST_REST_S = 0.2
 # Rest per work: the jobs take at most two thirds of one processor, and a publisher who waits for

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from dashboard.listener import CannotListen, listen, url_of, why_not
 from tests.socket_support import handshake
 from tests.support.environment import ROOT
 from tests.support.product import Product
+from tests.support.waiting import eventually
 
 NewServer = Callable[..., Product]
 
@@ -127,14 +129,6 @@ def test_serve_with_a_damaged_database_says_so(folder: Path) -> None:
     )
 
 
-def test_serve_with_workers_is_refused_for_now(folder: Path) -> None:
-    assert_refused(
-        serve("--workers", "4", DATA_DIR=str(folder)),
-        "serve runs one process for now: several workers come with a later release. "
-        "Leave --workers out.",
-    )
-
-
 @pytest.mark.parametrize("port", ["http", "65536", "-1"])
 def test_serve_with_a_port_that_is_none_says_what_is_expected(folder: Path, port: str) -> None:
     done = serve(f"--port={port}", DATA_DIR=str(folder))
@@ -171,3 +165,55 @@ def test_a_second_start_keeps_what_the_first_made(new_server: NewServer) -> None
     product.start()
     assert (product.folder / "var" / "secret_key").read_text() == first
     assert product.terminate() == 0
+
+
+# Where it runs
+
+
+def test_signin_prints_the_address_where_the_server_really_runs(new_server: NewServer) -> None:
+    product = new_server()
+    elsewhere = {**product.environment, "PORT": "1", "HOST": "0.0.0.0"}
+    printed = subprocess.run(
+        [sys.executable, "manage.py", "signin"],
+        cwd=ROOT, env=elsewhere, capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    assert printed.startswith(f"{product.base_url}/signin/")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_signin_falls_back_to_the_settings_when_no_server_runs(
+    new_server: NewServer, how: signal.Signals
+) -> None:
+    product = new_server()
+    product.terminate(how)
+    assert (product.folder / "var" / "running.json").exists() == (how == signal.SIGKILL)
+    elsewhere = {**product.environment, "PORT": "8123", "HOST": "0.0.0.0"}
+    printed = subprocess.run(
+        [sys.executable, "manage.py", "signin"],
+        cwd=ROOT, env=elsewhere, capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    assert printed.startswith("http://127.0.0.1:8123/signin/")
+
+
+def test_systemd_hears_when_it_is_ready(new_server: NewServer, folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(folder / "notify"))
+        systemd.settimeout(60)
+        new_server({"NOTIFY_SOCKET": str(folder / "notify")})
+        assert systemd.recv(100) == b"READY=1"
+
+
+def test_before_it_stops_it_says_for_a_while_that_it_is_not_ready(new_server: NewServer) -> None:
+    product = new_server({"DRAIN_SECONDS": "60"})
+    assert product.process is not None
+    product.process.terminate()
+
+    def not_ready() -> bool:
+        try:
+            urllib.request.urlopen(f"{product.base_url}/readyz", timeout=60)
+        except urllib.error.HTTPError as error:
+            return error.code == 503
+        return False
+
+    eventually(not_ready, what="it takes requests and says it is not ready")
+    assert product.terminate() == 0, "a second signal ends it at once"

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from dashboard import server
+from dashboard.leaving import STOP_TIMEOUT_S
 from tests.socket_support import handshake
 from tests.support.environment import ROOT
 
@@ -128,7 +129,7 @@ def test_a_background_that_hangs_does_not_keep_the_process(
 
 
 def test_a_stop_is_promised_to_take_five_seconds_at_most() -> None:
-    assert server.BACKGROUND_DEADLINE_S < server.STOP_TIMEOUT_S < 5
+    assert server.BACKGROUND_DEADLINE_S < STOP_TIMEOUT_S < 5
 
 
 def test_a_background_that_cannot_start_ends_the_process(

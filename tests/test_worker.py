@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from django.db import DatabaseError
 
-from dashboard.background import background
+from dashboard.background import Roles, background
 from metrics import jobs
 from metrics.clock import now_ms
 from metrics.jobs import OWN_RECEIPT_MS, RECEIPT_MS, Keeper, Step
@@ -229,7 +229,7 @@ async def test_the_site_does_the_jobs_unless_told_otherwise(does_jobs: bool) -> 
     async def somebody_works() -> bool:
         return await Row.objects.exclude(holder="").aexists()
 
-    async with background(jobs=does_jobs, collect=False):
+    async with background(Roles(jobs=does_jobs, collect=False)):
         if does_jobs:
             await aeventually(somebody_works)
     assert not await somebody_works()

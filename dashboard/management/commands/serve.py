@@ -1,22 +1,28 @@
-"""`manage.py serve`: the site, the live sockets and the background jobs in one process."""
+"""`manage.py serve`: the site, the live sockets and the background jobs, in one process or some."""
 
 from __future__ import annotations
 
 import argparse
+import ssl
+import sys
 import tempfile
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
+from dashboard.child import Assignment, Leash, die_with
 from dashboard.environment import own_names
 
+if TYPE_CHECKING:
+    from dashboard.background import Roles
+
 HELP = """\
-Start Pulseboard: the pages, the live sockets and the background jobs, in one process.
+Start Pulseboard: the pages, the live sockets and the background jobs.
 
 It makes what is missing (data folder, database, first admin), prints one link as soon as it
 answers, and runs until Ctrl-C or SIGTERM. Open browsers are told to come back, and do so by
@@ -25,11 +31,16 @@ themselves at the next start.
   manage.py serve                           for this machine only, http://127.0.0.1:8000
   manage.py serve --port 9000               another port; 0 takes a free one
   manage.py serve --host 0.0.0.0            for the network too
+  manage.py serve --workers 4               four processes on one port, one a processor, say;
+                                            SIGHUP restarts them one by one, losing nothing
   manage.py serve --no-collect              without measuring this machine
   manage.py serve --no-jobs                 without any background job (they run elsewhere)
 
-HOST, PORT and DATA_DIR in the environment say the same; the options here win.
+HOST, PORT, WORKERS and DATA_DIR in the environment say the same; the options here win. TLS_CERT
+and TLS_KEY name files for HTTPS without a proxy. manage.py doctor tells whether this machine is
+ready for many clients.
 """
+MOST_WORKERS = 256
 
 
 def port_number(text: str) -> int:
@@ -39,8 +50,15 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def worker_count(text: str) -> int:
+    """An argparse type for numbers of processes."""
+    if not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 to {MOST_WORKERS} processes.")
+    return int(text)
+
+
 class Command(BaseCommand):
-    """Prepare, then hand over to `dashboard.server`."""
+    """Prepare, then hand over to `dashboard.server` or `dashboard.supervisor`."""
 
     help = HELP
     requires_system_checks = []
@@ -53,58 +71,134 @@ class Command(BaseCommand):
         parser.add_argument("--host", help="address to listen on (now: %(default)s)")
         parser.add_argument("--port", type=port_number, help="port to listen on (now: %(default)s)")
         parser.add_argument(
+            "--workers", type=worker_count, help="serving processes (now: %(default)s)"
+        )
+        parser.add_argument(
             "--no-jobs", action="store_true", help="run no background job, not even the collector"
         )
         parser.add_argument("--no-collect", action="store_true", help="do not measure this machine")
-        parser.add_argument("--workers", type=int, help="for a later release; one process for now")
-        parser.set_defaults(host=settings.HOST, port=settings.PORT)
+        parser.add_argument("--child", type=Assignment.from_json, help=argparse.SUPPRESS)
+        parser.set_defaults(host=settings.HOST, port=settings.PORT, workers=settings.WORKERS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["workers"] not in (None, 1):
-            leave(
-                "serve runs one process for now: several workers come with a later release. "
-                "Leave --workers out."
-            )
         with suppress(KeyboardInterrupt):  # before the server takes the signal over
+            if options["child"] is not None:
+                serve_as_child(options, options["child"])
+                return
             self.serve(options)
         self.stdout.write("Stopped.")
 
     def serve(self, options: dict[str, Any]) -> None:
         """Everything from the bound port to the last goodbye."""
         from dashboard import listener as listening
-        from dashboard import server
+        from dashboard import running, systemd
 
+        folder = Path(settings.DATA_DIR)
+        tls = encryption()
         try:
             listener = listening.listen(options["host"], options["port"])
         except listening.CannotListen as error:
             leave(str(error))
         use_address(options["host"], listener.getsockname()[1])
         with listener:
-            check_data_folder(Path(settings.DATA_DIR))
-            link = prepare_database(listening.url_of(listener))
+            check_data_folder(folder)
+            base_url = listening.url_of(listener, "https" if tls else "http")
+            link = prepare_database(base_url)
 
-            def background() -> AbstractAsyncContextManager[Any]:
-                from dashboard.background import background as run_jobs
+            def ready() -> None:
+                running.remember(folder, base_url)
+                systemd.notify("READY=1")
+                # The one line on standard output that people and scripts wait for.
+                self.stdout.write(f"Pulseboard is running: {link}")
+                self.stdout.flush()
 
-                return run_jobs(
-                    jobs=not options["no_jobs"],
-                    collect=not (options["no_jobs"] or options["no_collect"]),
-                )
+            try:
+                if options["workers"] > 1:
+                    supervise(options, listener, ready)
+                else:
+                    serve_here(listener, roles(options), ready, tls)
+            finally:
+                running.forget(folder)
 
-            from dashboard.asgi import application
 
-            server.run(
-                application,
-                listener,
-                background=background,
-                on_ready=lambda: self.announce(link),
-                trusted_proxies=split(settings.TRUSTED_PROXIES),
-            )
+def serve_here(listener: Any, given: Roles, on_ready: Any, tls: ssl.SSLContext | None) -> None:
+    """Serves in this process until it is told to stop."""
+    from dashboard import server
+    from dashboard.asgi import application
 
-    def announce(self, link: str) -> None:
-        """The one line on standard output that people and scripts wait for."""
-        self.stdout.write(f"Pulseboard is running: {link}")
-        self.stdout.flush()
+    def background() -> AbstractAsyncContextManager[Any]:
+        from dashboard.background import background as run_jobs
+
+        return run_jobs(given)
+
+    server.run(
+        application,
+        listener,
+        background=background,
+        on_ready=on_ready,
+        trusted_proxies=split(settings.TRUSTED_PROXIES),
+        tls=tls,
+        leash=given.leash,
+        linger_s=settings.DRAIN_SECONDS,
+    )
+
+
+def supervise(options: dict[str, Any], listener: Any, on_ready: Any) -> None:
+    """Serves in several processes until it is told to stop."""
+    from dashboard import supervisor, systemd
+
+    try:
+        supervisor.run(
+            child_command(options),
+            listener,
+            options["workers"],
+            collect=not (options["no_jobs"] or options["no_collect"]),
+            linger_s=settings.DRAIN_SECONDS,
+            on_ready=on_ready,
+            on_roll=lambda rolling: systemd.notify("RELOADING=1" if rolling else "READY=1"),
+        )
+    except supervisor.StartFailed as error:
+        leave(str(error))
+
+
+def child_command(options: dict[str, Any]) -> list[str]:
+    """How a process of this server is started: anew, so that it runs the code of that moment."""
+    flags = [f"--{name}".replace("_", "-") for name in ("no_jobs", "no_collect") if options[name]]
+    where = ["--host", settings.HOST, "--port", str(settings.PORT)]
+    manage = str(settings.BASE_DIR / "manage.py")
+    return [sys.executable, manage, "serve", *where, *flags]
+
+
+def serve_as_child(options: dict[str, Any], given: Assignment) -> None:
+    """Serves in this process, one of several, until its supervisor says stop or dies."""
+    from dashboard import listener as listening
+
+    die_with(given.supervisor)
+    use_address(options["host"], options["port"])
+    listener = listening.adopt(given.listener)
+    serve_here(listener, roles(options, given), lambda: None, encryption())
+
+
+def roles(options: dict[str, Any], given: Assignment | None = None) -> Roles:
+    """What this process does beside serving; `given` when it is one of several."""
+    from dashboard.background import Roles
+
+    jobs = not options["no_jobs"]
+    collect = jobs and not options["no_collect"]
+    if given is None:
+        return Roles(jobs, collect, settings.PROCESS)
+    name = f"{settings.PROCESS}-{given.slot}" if settings.PROCESS else str(given.slot)
+    return Roles(jobs, collect, name, given.event, Leash(given.leash))
+
+
+def encryption() -> ssl.SSLContext | None:
+    """What TLS_CERT and TLS_KEY ask for; leaves with a sentence when they cannot be used."""
+    from dashboard import tls
+
+    try:
+        return tls.context(settings.TLS_CERT, settings.TLS_KEY)
+    except tls.CannotEncrypt as error:
+        leave(str(error))
 
 
 def use_address(host: str, port: int) -> None:

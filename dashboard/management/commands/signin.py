@@ -8,9 +8,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dashboard import signin
+from dashboard import running, signin
 
-EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - never bound
 
 
 class Command(BaseCommand):
@@ -38,6 +38,12 @@ def _active_user(name: str) -> User:
 
 
 def _own_url() -> str:
-    """Where `serve` listens with the same settings."""
+    """Where the server runs that uses this data folder; when there is none, where `serve` would
+    listen with these settings."""
+    found = running.find(settings.DATA_DIR)
+    if found is not None:
+        return found.url
+    scheme = "https" if settings.TLS_CERT else "http"
     host = EVERY_ADDRESS.get(settings.HOST, settings.HOST)
-    return f"http://[{host}]:{settings.PORT}" if ":" in host else f"http://{host}:{settings.PORT}"
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}:{settings.PORT}"
