@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import psutil
 
@@ -98,7 +98,7 @@ class Server:
         self.folder = folder
         self.port = 0
         self.start_s = 0.0
-        self._arguments = arguments
+        self.command = [sys.executable, *arguments]
         self._environment = environment(folder, variables)
         self._process: subprocess.Popen[str] | None = None
 
@@ -122,7 +122,7 @@ class Server:
         began_s = time.perf_counter()
         with on_cores(CORES.server if CORES else None), self._log.open("w") as log:
             self._process = process = subprocess.Popen(
-                [sys.executable, *self._arguments],
+                self.command,
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -134,17 +134,32 @@ class Server:
         watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
         watchdog.start()
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                found = LINK.search(line)
-                if found:
-                    self.start_s = time.perf_counter() - began_s
-                    self.port = int(found[1])
-                    return
+            self.wait_until_ready()
         finally:
             watchdog.cancel()
+        self.start_s = time.perf_counter() - began_s
+
+    def wait_until_ready(self) -> None:
+        """Until it says its address, and where that is."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            found = LINK.search(line)
+            if found:
+                self.port = int(found[1])
+                return
+        self.fail_to_start()
+
+    def fail_to_start(self) -> NoReturn:
+        """Raises RuntimeError with the end of its log."""
         self.stop()
         raise RuntimeError(f"a server did not start: {self._log.read_text()[-2000:]}")
+
+    def tokens(self) -> tuple[str, str]:
+        """A token to read and one to publish; once for a data folder."""
+        with Helper("benchmarks.tokens", [], self.folder) as helper:
+            read, publish = helper.output().split()
+        return read, publish
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -160,12 +175,16 @@ class Server:
             process.stdout.close()
 
     def cpu_seconds(self) -> float:
-        """Processor time it has used so far."""
-        times = psutil.Process(self.pid).cpu_times()
-        return float(times.user + times.system)
+        """Processor time it has used so far, with its workers."""
+        times = [process.cpu_times() for process in self._family()]
+        return float(sum(one.user + one.system for one in times))
 
     def rss_mib(self) -> float:
-        return float(psutil.Process(self.pid).memory_info().rss / 2**20)
+        return float(sum(one.memory_info().rss for one in self._family()) / 2**20)
+
+    def _family(self) -> list[psutil.Process]:
+        process = psutil.Process(self.pid)
+        return [process, *process.children(recursive=True)]
 
     @property
     def _log(self) -> Path:
@@ -197,12 +216,6 @@ class Pulseboard(Server):
                 check=True,
             )
         return done.stdout.strip()
-
-    def tokens(self) -> tuple[str, str]:
-        """A token to read and one to publish; once for a data folder."""
-        with Helper("benchmarks.tokens", [], self.folder) as helper:
-            read, publish = helper.output().split()
-        return read, publish
 
 
 class Helper:
@@ -269,7 +282,11 @@ class Effort:
         self._began_s = time.perf_counter()
 
     def percent(self) -> float:
-        return 100 * (self._used_s() - self._cpu_s) / (time.perf_counter() - self._began_s)
+        return 100 * self.used_s() / (time.perf_counter() - self._began_s)
+
+    def used_s(self) -> float:
+        """Processor time in seconds."""
+        return self._used_s() - self._cpu_s
 
     def _used_s(self) -> float:
         return self._server.cpu_seconds() if self._server else time.process_time()

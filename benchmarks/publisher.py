@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from http.client import HTTPConnection
 from typing import Any
 
@@ -25,10 +26,11 @@ Send = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """`how`: http, gauge or record (this project's API in another process), stock.
+    """`how`: http, gauge or record (this project's API in another process), stock, nchan;
+    walk: as http, but with values of two decimals, all different, instead of the time.
 
     `rate` in calls per second, 0: each as soon as the one before was answered. A call publishes
-    `panels` panels of LINES_PER_PANEL series each; panels 0: one series.
+    `panels` panels of `lines` series each; panels 0: one series.
     """
 
     how: str
@@ -37,6 +39,7 @@ class Plan:
     port: int = 0
     token: str = ""
     panels: int = 0
+    lines: int = LINES_PER_PANEL
 
     def arguments(self) -> list[str]:
         return [json.dumps(asdict(self))]
@@ -56,16 +59,23 @@ class Http:
         self._connection.request("POST", path, json.dumps(content).encode(), self._headers)
         answer = self._connection.getresponse()
         said = answer.read()
-        if answer.status != 200:
+        if not 200 <= answer.status < 300:
             raise RuntimeError(f"{answer.status}: {said.decode()}")
 
 
 def sender(plan: Plan) -> Send:
     """How one call is made; its argument is the value, the time of sending in ms."""
-    if plan.how in ("http", "stock"):
+    if plan.how in ("http", "walk", "stock", "nchan"):
         http = Http(plan)
-        path, content = ("/api/v1/samples", samples) if plan.how == "http" else ("/", frames)
-        return lambda at_ms: http.post(path, content(plan.panels, at_ms))
+        if plan.how == "http":
+            return lambda at_ms: http.post(
+                "/api/v1/samples", samples(plan.panels, at_ms, plan.lines)
+            )
+        if plan.how == "walk":
+            return lambda at_ms: http.post("/api/v1/samples", walk(plan.panels, plan.lines))
+        if plan.how == "stock":
+            return lambda at_ms: http.post("/", frames(plan.panels, at_ms))
+        return partial(_post_each, http, plan.panels)
     import django
 
     django.setup()
@@ -77,7 +87,13 @@ def sender(plan: Plan) -> Send:
     return lambda at_ms: (publish.record([Sample(METRIC, at_ms)]), None)[1]
 
 
-def samples(panels: int, at_ms: float) -> dict[str, Any]:
+def _post_each(http: Http, panels: int, at_ms: float) -> None:
+    """nchan takes one message a request."""
+    for frame in frames(panels, at_ms)["frames"]:
+        http.post("/publish", frame)
+
+
+def samples(panels: int, at_ms: float, lines: int = LINES_PER_PANEL) -> dict[str, Any]:
     """The body of POST /api/v1/samples."""
     if not panels:
         return {"samples": [{"metric": METRIC, "value": at_ms}]}
@@ -85,9 +101,17 @@ def samples(panels: int, at_ms: float) -> dict[str, Any]:
         "samples": [
             {"metric": METRIC, "labels": {"panel": str(panel), "line": str(line)}, "value": at_ms}
             for panel in range(1, panels + 1)
-            for line in range(LINES_PER_PANEL)
+            for line in range(lines)
         ]
     }
+
+
+def walk(panels: int, lines: int) -> dict[str, Any]:
+    """As samples(), with values as people have them."""
+    found = samples(panels, 0.0, lines)
+    for sample in found["samples"]:
+        sample["value"] = round(random.gauss(100, 10), 2)
+    return found
 
 
 def expressions(panels: int) -> list[str]:

@@ -73,6 +73,10 @@ class Report:
         """A figure by name. Raises KeyError."""
         return self._figures[name]
 
+    def values(self, name: str) -> Sequence[float]:
+        """The repeats of a figure; none if there is no such figure."""
+        return self._figures[name].values if name in self._figures else ()
+
     def figures(self) -> Iterable[Figure]:
         return self._figures.values()
 

@@ -1,7 +1,7 @@
 """Measures Pulseboard and keeps the results.
 
-    python benchmarks/run.py                    everything, about a quarter of an hour
-    python benchmarks/run.py --quick            everything once and shortly, about two minutes
+    python benchmarks/run.py                    everything, about half an hour
+    python benchmarks/run.py --quick            everything once and shortly, about four minutes
     python benchmarks/run.py --only fanout      one of them (may be repeated)
     python benchmarks/run.py --table            puts the newest full results into docs/benchmarks.md
 
@@ -20,17 +20,24 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import (
+    bells,
+    browser,
+    delivery,
     fanout,
+    forms,
     ingest,
     late,
     latency,
     log_append,
     machine,
     many_series,
+    many_sockets,
     reading,
     results,
     start,
     storage,
+    storm,
+    stuck_readers,
     sustained,
     waiting,
 )  # fmt: skip
@@ -40,6 +47,13 @@ from benchmarks.scale import FULL, QUICK, Scale
 BENCHMARKS = {
     "latency": latency,
     "fanout": fanout,
+    "delivery": delivery,
+    "many_sockets": many_sockets,
+    "stuck_readers": stuck_readers,
+    "forms": forms,
+    "bells": bells,
+    "storm": storm,
+    "browser": browser,
     "ingest": ingest,
     "log_append": log_append,
     "start": start,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
 import time
 from pathlib import Path
@@ -11,11 +13,17 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks import late, peers, results, run, storage, walks
+from benchmarks import forms, installing, late, peers, results, run, storage, systems, walks
 from benchmarks.peer import Peer
+from benchmarks.processes import Helper
+from benchmarks.publisher import Plan
 from benchmarks.report import Report
 from benchmarks.scale import TINY
 from benchmarks.sockets import Fleet, Greeting, Socket
+from benchmarks.systems import Running, System
+from dashboard import binary_frames
+from dashboard.binary_frames import UPDATE, Grid
+from tests.support.waiting import aeventually
 
 
 class Wire:
@@ -27,8 +35,10 @@ class Wire:
     def write(self, data: bytes) -> None:
         self.written += data
 
-    def abort(self) -> None:
+    def close(self) -> None:
         pass
+
+    abort = close
 
 
 def text_frame(payload: str) -> bytes:
@@ -66,12 +76,22 @@ async def test_a_socket_that_the_server_closes_is_an_error() -> None:
 
 async def test_frames_are_counted_however_they_are_cut() -> None:
     socket, _ = await open_socket()
-    socket.tracking = True
+    socket.looking = True
     for byte in update(10.0) + update(20.0):
         socket.data_received(bytes([byte]))
     socket.data_received(update(30.0) + update(30.0))
     assert socket.frames == 5  # with the one of the greeting
     assert socket.values == [10.0, 20.0, 30.0]
+
+
+async def test_of_a_binary_update_the_newest_value_is_read() -> None:
+    socket, _ = await open_socket()
+    socket.looking = True
+    grid = Grid(UPDATE, np.array([1, 2]), np.array([[1.0, 40.0], [7.0, 8.0]]), [], 1000)
+    payload = binary_frames.encode(grid, "0000abcd:1", 1)
+    for byte in b"\x82" + bytes([len(payload)]) + payload:
+        socket.data_received(bytes([byte]))
+    assert socket.values == [40.0]
 
 
 async def test_a_ping_is_answered() -> None:
@@ -91,13 +111,78 @@ async def test_a_value_that_was_replaced_counts_until_the_newer_one_came() -> No
     assert (superseded, lost) == (1, 1)
 
 
+@pytest.fixture
+def without_rivals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of others is installed, nor would be."""
+
+    def refuse(*command: object) -> None:
+        raise installing.CannotInstall("there is no network")
+
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    monkeypatch.setattr(installing, "_run", refuse)
+    monkeypatch.setattr(installing, "FOLDER", Path("/nowhere"))
+
+
 @pytest.mark.slow
-def test_a_benchmark_measures_real_servers_and_stops_them() -> None:
+def test_a_benchmark_measures_real_servers_and_stops_them(without_rivals: None) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     found = run.measure("fanout", TINY, quiet=True).as_json()
     assert found["figures"]
     assert all(figure["min"] >= 0 for figure in found["figures"]), found["figures"]
+    notes = " ".join(found["notes"])
+    assert "node ws was not measured: node and npm are not installed" in notes
+    assert "nchan was not measured: nginx or its nchan module is not installed" in notes
+    assert "python-socketio was not measured: there is no network" in notes
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["delivery", "many_sockets", "stuck_readers", "forms"])
+def test_delivery_is_measured(name: str) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    found = run.measure(name, TINY, quiet=True).as_json()
+    assert found["figures"]
+    for figure in found["figures"]:
+        assert figure["min"] >= 0 or "memory" in figure["name"], figure
+    assert not [note for note in found["notes"] if "never came" in note], found["notes"]
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", systems.SYSTEMS, ids=lambda system: system.name)
+def test_whoever_is_compared_gets_every_browser_its_frames(system: System, tmp_path: Path) -> None:
+    if not installing.FOLDER.exists() and "ours" not in system.name:
+        pytest.skip("benchmarks/run.py has not installed the others here")
+    try:
+        with system.start(tmp_path) as running:
+            frames, newest = asyncio.run(watch(running))
+    except installing.CannotInstall as error:
+        pytest.skip(str(error))
+    assert min(frames) >= systems.PANELS
+    assert all(newest)
+
+
+async def watch(running: Running) -> tuple[list[int], list[bool]]:
+    """Three browsers, for which is published for a moment."""
+    fleet = Fleet(running.server.port)
+    await fleet.open(3, running.greeting)
+    fleet.track()
+    before = [socket.frames for socket in fleet.sockets]
+    port, token = running.server.port, running.token
+    plan = Plan(running.how, 0.5, 20.0, port, token, systems.PANELS, running.lines)
+    with Helper("benchmarks.publisher", plan.arguments(), running.server.folder) as helper:
+        sent_ms = json.loads(await asyncio.to_thread(helper.output))["sent_ms"]
+        await aeventually(lambda: all(one.values[-1:] == sent_ms[-1:] for one in fleet.sockets))
+    came = [one.frames - had for one, had in zip(fleet.sockets, before, strict=True)]
+    fleet.close()
+    return came, [bool(socket.values) for socket in fleet.sockets]
+
+
+def test_compressed_frames_are_smaller_and_come_back() -> None:
+    frames = [f'{{"type":"update","id":{n},"values":[[1.5]]}}'.encode() for n in range(50)]
+    found = forms.deflated(frames)
+    assert found.bytes < sum(map(len, frames)) / 2
+    assert found.deflate_us > 0
 
 
 NEW = ("sustained", "storage", "reading", "many_series", "late", "waiting")

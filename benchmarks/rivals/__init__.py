@@ -1,0 +1,1 @@
+"""Programs that broadcast with what others use; benchmarks/systems.py starts them."""

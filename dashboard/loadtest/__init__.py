@@ -1,0 +1,1 @@
+"""Load on a running server, as `manage.py loadtest` and the benchmarks make it: light clients."""
