@@ -1,4 +1,4 @@
-"""Results as files, and the newest full one as tables in docs/benchmarks.md."""
+"""Results as files, and the newest full ones as tables in docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ END = "<!-- results: end -->"
 
 
 def keep(content: dict[str, Any], only: Sequence[str] | None) -> Path:
-    """Writes a result; quick and partial ones get names that git ignores."""
+    """Writes a result; quick ones get names that git ignores."""
     parts = [content["date"][:10], content["commit"]]
     if content["scale"] != "full":
         parts.append(content["scale"])
@@ -30,22 +30,30 @@ def keep(content: dict[str, Any], only: Sequence[str] | None) -> Path:
 
 
 def refresh_page() -> str:
-    """Puts the newest full result into the page; returns its name. Raises SystemExit."""
-    newest = max(_full(), key=lambda found: found[1]["date"], default=None)
-    if newest is None:
+    """Puts the newest full figures of each benchmark into the page; names the results' files.
+
+    Raises SystemExit.
+    """
+    found = list(_newest())
+    if not found:
         raise SystemExit("There is no full result yet: run benchmarks/run.py first.")
-    path, content = newest
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{as_markdown(content, path.name)}\n{END}{after}")
-    return path.name
+    tables = "\n".join(as_markdown(content, path.name) for path, content in found)
+    PAGE.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
+    return ", ".join(path.name for path, _ in found)
 
 
-def _full() -> Iterator[tuple[Path, dict[str, Any]]]:
-    for path in FOLDER.glob("*.json"):
-        content = json.loads(path.read_text())
-        if content["scale"] == "full" and "-only-" not in path.name:
-            yield path, content
+def _newest() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Results of the whole scale, newest first, each without what a newer one holds."""
+    every = [(path, json.loads(path.read_text())) for path in FOLDER.glob("*.json")]
+    full = [one for one in every if one[1]["scale"] == "full"]
+    shown_already: set[str] = set()
+    for path, content in sorted(full, key=lambda one: one[1]["date"], reverse=True):
+        news = {k: v for k, v in content["benchmarks"].items() if k not in shown_already}
+        shown_already |= news.keys()
+        if news:
+            yield path, {**content, "benchmarks": news}
 
 
 def heading(content: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
     python benchmarks/run.py                    everything, about half an hour
     python benchmarks/run.py --quick            everything once and shortly, about four minutes
     python benchmarks/run.py --only fanout      one of them (may be repeated)
-    python benchmarks/run.py --table            puts the newest full results into docs/benchmarks.md
+    python benchmarks/run.py --table            puts each one's newest into docs/benchmarks.md
 
 Results go to benchmarks/results/<date>-<commit>.json. Nothing here fails because of a figure.
 """

@@ -255,7 +255,7 @@ def test_samples_out_of_order_are_the_same_samples(order: str) -> None:
         assert 0.08 < np.count_nonzero(moved) / len(moved) < 0.12
 
 
-def test_the_page_shows_the_newest_full_result(
+def test_the_page_shows_the_newest_full_figures_of_each_benchmark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "ROOT", tmp_path)
@@ -264,13 +264,21 @@ def test_the_page_shows_the_newest_full_result(
     results.PAGE.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
     with pytest.raises(SystemExit, match="no full result"):
         results.refresh_page()
-    for date, scale, value in (("2026-01-02", "full", 2), ("2026-01-03", "quick", 3)):
-        report = Report("start", "Start", quiet=True)
-        report.add("to the link", "s", value)
-        results.keep(result(date, scale, report), None)
+    kept = (
+        ("2026-01-01", "full", "stop", 1, None),
+        ("2026-01-02", "full", "start", 2, None),
+        ("2026-01-03", "full", "start", 3, ["start"]),
+        ("2026-01-04", "quick", "start", 4, None),
+    )
+    for date, scale, name, value, only in kept:
+        report = Report(name, name.title(), quiet=True)
+        report.add(f"to the {name}", "s", value)
+        results.keep(result(date, scale, report), only)
     results.refresh_page()
     page = results.PAGE.read_text()
-    assert "| to the link | 2 | 2 | 2 | s |" in page
+    assert "| to the start | 3 | 3 | 3 | s |" in page
+    assert "| to the stop | 1 | 1 | 1 | s |" in page
+    assert page.count("| to the ") == 2
     assert "old" not in page
     assert page.startswith("before\n") and page.endswith("\nafter\n")
 
@@ -280,4 +288,4 @@ def result(date: str, scale: str, report: Report) -> dict[str, Any]:
     machine: dict[str, Any] = dict.fromkeys(described, "x")
     machine |= {"disk_sync_us": 150.0, "versions": {}}
     content = {"date": date, "commit": "abc1234", "scale": scale, "machine": machine}
-    return {**content, "others_busy_percent": 1.0, "benchmarks": {"start": report.as_json()}}
+    return {**content, "others_busy_percent": 1.0, "benchmarks": {report.name: report.as_json()}}
