@@ -161,6 +161,15 @@ def roll_all() -> int:
     return count
 
 
+def settle_all() -> None:
+    """Merges the late samples that wait into their chunks, as if they had waited long enough."""
+    from metrics import settling
+    from metrics.clock import now_ms
+
+    while settling.settle_slice(now_ms() + settling.WAIT_MS + AHEAD_MS):
+        continue
+
+
 def delete_sealed_all() -> None:
     """As if it were some minutes later."""
     from metrics import lease, sealing
