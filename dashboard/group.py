@@ -86,7 +86,8 @@ class Group:
     async def _listen(self, channel: str, until_s: float) -> None:
         while time.monotonic() < until_s:
             try:
-                message = await asyncio.wait_for(self._layer.receive(channel), RENEW_S)
+                async with asyncio.timeout(RENEW_S):
+                    message = await self._layer.receive(channel)
             except TimeoutError:
                 return
             if message.get("from") == self._name:
