@@ -47,7 +47,9 @@ class Browser:
         watch = {
             "type": "watch",
             "id": id,
-            "expr": question.metric,
+            # No series has this label: another question, but the same answer. Otherwise the
+            # server would give away once more the picture that it has just drawn.
+            "expr": f'{question.metric}{{asked!="{id}"}}',
             "range_ms": question.end_ms - question.start_ms - 1,
             "step_ms": question.step_ms,
             "end_ms": question.end_ms,

@@ -9,8 +9,6 @@ from typing import Any
 
 from channels.db import aclose_old_connections
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django import db
-from django.conf import settings
 
 from dashboard import hub as hubs
 from dashboard import protocol
@@ -20,9 +18,7 @@ from dashboard.frames import Form, Message
 from dashboard.protocol import Close, WatchRefused
 from dashboard.sinks import AsgiSink, DirectSink
 from dashboard.viewer import NotAllowed, Viewer, by_session, by_token
-from dashboard.watching import Asked, watch_for
-from metrics.clock import now_ms
-from metrics.query import ExpressionError
+from dashboard.watching import Asked, watch_for, welcome
 
 logger = logging.getLogger(__name__)
 
@@ -142,22 +138,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.scope["headers"].clear()
         self._stop_expecting()
         self.hub.members.join(self.connection, viewer, self._end)
-        limits = protocol.Limits(
-            protocol.MESSAGE_BYTES,
-            settings.WATCHES_PER_CONNECTION,
-            settings.POINTS_PER_SERIES,
-            settings.SERIES_PER_QUERY,
-        )
-        await self._say(
-            protocol.Welcome(
-                protocol.VERSION,
-                now_ms(),
-                settings.TICK_MS,
-                protocol.HEARTBEAT_MS,
-                limits,
-                0 if self._socket is not None else ACK_MS,
-            )
-        )
+        await self._say(welcome(0 if self._socket is not None else ACK_MS))
         if isinstance(self._sink, AsgiSink):
             self._writer = asyncio.create_task(self._write(self._sink))
 
@@ -242,17 +223,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._refuse("bad_message", f"watch {message.id} exists: unwatch it first")
             return
         try:
-            if len(watches) >= settings.WATCHES_PER_CONNECTION:
-                most = settings.WATCHES_PER_CONNECTION
-                raise WatchRefused("too_many_watches", f"at most {most} watches a socket")
-            self.connection.add(await watch_for(self.hub, viewer, message))
+            watch = await watch_for(self.hub, viewer, message, len(watches), "a socket")
         except WatchRefused as refused:
             await self._refuse(refused.code, str(refused), message.id)
-        except ExpressionError as error:
-            await self._refuse("bad_expression", str(error), message.id)
-        except db.Error as error:
-            logger.warning("a watch could not begin: %s", error)
-            await self._refuse("internal", "the database does not answer: ask again", message.id)
+        else:
+            self.connection.add(watch)
 
     async def _refuse(self, code: protocol.ErrorCode, sentence: str, id: int | None = None) -> None:
         await self._say(protocol.Error(code, sentence, id))

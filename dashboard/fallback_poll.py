@@ -14,13 +14,13 @@ from typing import Any
 from dashboard import protocol
 from dashboard.connection import Connection
 from dashboard.fallback_door import Refused
-from dashboard.fallback_talk import LONGEST_WAIT_MS, OUR_BUG, Talk, welcome
+from dashboard.fallback_talk import LONGEST_WAIT_MS, OUR_BUG, Talk
 from dashboard.feeds import MetricsFeed
 from dashboard.hub import Hub
 from dashboard.protocol import Close
 from dashboard.sinks import AsgiSink
 from dashboard.viewer import Viewer
-from dashboard.watching import Asked
+from dashboard.watching import Asked, welcome
 from metrics.clock import now_ms
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Poll:
         Without watches it is [welcome, heartbeat], at once.
         """
         if not watches:
-            return self._joined([welcome()])
+            return self._joined([protocol.encode(welcome())])
         reason = self._hub.members.refusal(self._viewer)
         if reason:
             raise Refused(Close.RATE_LIMITED, reason)

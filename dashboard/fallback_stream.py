@@ -18,13 +18,13 @@ from typing import Any
 from dashboard import protocol
 from dashboard.connection import Connection
 from dashboard.fallback_door import Refused
-from dashboard.fallback_talk import OUR_BUG, Talk, welcome
+from dashboard.fallback_talk import OUR_BUG, Talk
 from dashboard.frame_guard import Allowance, FrameLimits
 from dashboard.hub import Hub
 from dashboard.protocol import Close
 from dashboard.sinks import AsgiSink
 from dashboard.viewer import Viewer
-from dashboard.watching import Asked
+from dashboard.watching import Asked, welcome
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Stream:
                 {"type": "http.response.start", "status": 200, "headers": HEADERS}
             )
             await self._event("stream", json.dumps({"path": f"/live/events/{self.name}"}))
-            self._connection.say(welcome())
+            self._connection.say(protocol.encode(welcome()))
             await self._sink.write()
         except Exception:
             logger.exception("a stream cannot be written")

@@ -6,8 +6,6 @@ import logging
 from typing import Annotated, Any
 
 import msgspec
-from django import db
-from django.conf import settings
 
 from dashboard import protocol
 from dashboard.connection import Connection
@@ -16,8 +14,6 @@ from dashboard.hub import Hub
 from dashboard.protocol import Close, WatchRefused
 from dashboard.viewer import Viewer
 from dashboard.watching import Asked, watch_for
-from metrics.clock import now_ms
-from metrics.query import ExpressionError
 
 logger = logging.getLogger(__name__)
 
@@ -88,21 +84,6 @@ def _decoded(raw: list[msgspec.Raw], name: str) -> list[protocol.ClientMessage]:
     return found
 
 
-def welcome() -> str:
-    """The first frame."""
-    limits = protocol.Limits(
-        protocol.MESSAGE_BYTES,
-        settings.WATCHES_PER_CONNECTION,
-        settings.POINTS_PER_SERIES,
-        settings.SERIES_PER_QUERY,
-    )
-    return protocol.encode(
-        protocol.Welcome(
-            protocol.VERSION, now_ms(), settings.TICK_MS, protocol.HEARTBEAT_MS, limits
-        )
-    )
-
-
 class Talk:
     """One viewer's watches on one connection."""
 
@@ -127,17 +108,10 @@ class Talk:
             self._refuse("bad_message", f"watch {message.id} exists: unwatch it first")
             return
         try:
-            if len(watches) >= settings.WATCHES_PER_CONNECTION:
-                most = settings.WATCHES_PER_CONNECTION
-                raise WatchRefused("too_many_watches", f"at most {most} watches a stream or poll")
-            watch = await watch_for(self._hub, self._viewer, message)
+            held = len(watches)
+            watch = await watch_for(self._hub, self._viewer, message, held, "a stream or poll")
         except WatchRefused as refused:
             self._refuse(refused.code, str(refused), message.id)
-        except ExpressionError as error:
-            self._refuse("bad_expression", str(error), message.id)
-        except db.Error as error:
-            logger.warning("a watch could not begin: %s", error)
-            self._refuse("internal", "the database does not answer: ask again", message.id)
         else:
             if self.is_over or message.id in watches:  # meanwhile
                 watch.on_end()

@@ -151,7 +151,6 @@ def module() -> str:
         "",
         f"export const VERSION = {protocol.VERSION};",
         _constant("SUBPROTOCOLS", list(protocol.SUBPROTOCOLS)),
-        f"export const SUBPROTOCOL = {json.dumps(protocol.JSON)};",
         f"export const BINARY_FORMAT = {binary_frames.FORMAT};",
         f"export const BINARY_HEADER_BYTES = {binary_frames.HEADER.size};",
         f"export const HEARTBEAT_MS = {protocol.HEARTBEAT_MS};",

@@ -1,8 +1,12 @@
-"""From what a client asks for to a watch of its connection."""
+"""From what a client asks for to a watch of its connection, whatever that goes over."""
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
+
+from django import db
+from django.conf import settings
 
 from dashboard import protocol
 from dashboard.connection import Watch
@@ -11,15 +15,47 @@ from dashboard.hub import Hub
 from dashboard.viewer import Viewer
 from metrics import access
 from metrics.clock import now_ms
-from metrics.query import parse
+from metrics.query import ExpressionError, parse
+
+logger = logging.getLogger(__name__)
 
 Asked = protocol.Watch | protocol.WatchEvents | protocol.WatchMetrics
 
 _parsed = lru_cache(maxsize=256)(parse)  # everybody on a dashboard asks for the same
 
 
-async def watch_for(hub: Hub, viewer: Viewer, asked: Asked) -> Watch:
-    """The watch, which is to be ended in the end. Raises ExpressionError and WatchRefused."""
+def welcome(ack_ms: int = 0) -> protocol.Welcome:
+    """The first frame of a server."""
+    limits = protocol.Limits(
+        protocol.MESSAGE_BYTES,
+        settings.WATCHES_PER_CONNECTION,
+        settings.POINTS_PER_SERIES,
+        settings.SERIES_PER_QUERY,
+    )
+    return protocol.Welcome(
+        protocol.VERSION, now_ms(), settings.TICK_MS, protocol.HEARTBEAT_MS, limits, ack_ms
+    )
+
+
+async def watch_for(hub: Hub, viewer: Viewer, asked: Asked, held: int, place: str) -> Watch:
+    """The watch, which is to be ended in the end.
+
+    `held`: so many watches there are on the same `place` ("a socket"). Raises WatchRefused.
+    """
+    most = settings.WATCHES_PER_CONNECTION
+    if held >= most:
+        raise protocol.WatchRefused("too_many_watches", f"at most {most} watches {place}")
+    try:
+        return await _watch(hub, viewer, asked)
+    except ExpressionError as error:
+        raise protocol.WatchRefused("bad_expression", str(error)) from None
+    except db.Error as error:
+        logger.warning("a watch could not begin: %s", error)
+        sentence = "the database does not answer: ask again"
+        raise protocol.WatchRefused("internal", sentence) from None
+
+
+async def _watch(hub: Hub, viewer: Viewer, asked: Asked) -> Watch:
     if isinstance(asked, protocol.WatchEvents):
         return _events(hub, asked)
     if isinstance(asked, protocol.WatchMetrics):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from django.db.models import BigIntegerField, ExpressionWrapper, F, QuerySet
 
-from metrics import codec, rollups
+from metrics import rollups
 from metrics.columns import Floats, Ints
 from metrics.models import Chunk
 from metrics.rollups import Rollup
@@ -63,32 +63,6 @@ def late_rows(ids: Sequence[int], after_ms: int) -> QuerySet[Chunk]:
     reaches_ms = ExpressionWrapper(F("end_ms") + 0, BigIntegerField())
     rows = Chunk.objects.annotate(newest_ms=reaches_ms)
     return rows.filter(resolution_ms=LATE, series_id__in=ids, newest_ms__gt=after_ms)
-
-
-def read_samples(ids: Sequence[int], start_ms: int, end_ms: int) -> dict[int, tuple[Ints, Floats]]:
-    """Sealed samples with start_ms < time <= end_ms of each of these series that has any."""
-    parts: dict[int, list[tuple[Ints, Floats]]] = {}
-    for id, _, data in find(ids, SAMPLES, start_ms, end_ms):
-        times, values = codec.decode(data)
-        begin, end = np.searchsorted(times, (start_ms, end_ms), side="right").tolist()
-        if begin < end:
-            parts.setdefault(id, []).append((times[begin:end], values[begin:end]))
-    return {
-        id: (np.concatenate([t for t, _ in found]), np.concatenate([v for _, v in found]))
-        for id, found in parts.items()
-    }
-
-
-def read_rollups(
-    ids: Sequence[int], resolution_ms: int, start_ms: int, end_ms: int
-) -> dict[int, Rollup]:
-    """Buckets that end in (start_ms, end_ms] of each of these series that has any."""
-    parts: dict[int, list[Rollup]] = {}
-    for id, _, data in find(ids, resolution_ms, start_ms, end_ms):
-        found = rollups.decode(data, resolution_ms).between(start_ms, end_ms)
-        if len(found):
-            parts.setdefault(id, []).append(found)
-    return {id: join(found) for id, found in parts.items()}
 
 
 def join(parts: Sequence[Rollup]) -> Rollup:

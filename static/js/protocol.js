@@ -2,7 +2,6 @@
 
 export const VERSION = 1;
 export const SUBPROTOCOLS = Object.freeze(["pulseboard.v1", "pulseboard.v1.json"]);
-export const SUBPROTOCOL = "pulseboard.v1.json";
 export const BINARY_FORMAT = 1;
 export const BINARY_HEADER_BYTES = 40;
 export const HEARTBEAT_MS = 2000;
