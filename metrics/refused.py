@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from django.db import Error, InterfaceError, OperationalError
 
 logger = logging.getLogger(__name__)
+
+SAID_AGAIN_S = 10.0  # a publisher may ask a thousand times a second
+
+_said: tuple[str, float] = "", 0.0  # the reason logged last, and when
 
 # How SQLite and PostgreSQL say that the disk is full (SQLite's "I/O error" when it is so full that
 # not even its index of the write-ahead log can grow).
@@ -28,9 +33,16 @@ class Refused(Exception):
 
 
 def by_database(error: Error) -> Refused:
-    """What to tell a publisher when the database failed: 507, 503 or 500. Logs the reason."""
-    logger.error("the database failed: %s", error)
+    """What to tell a publisher when the database failed: 507, 503 or 500.
+
+    Logs the reason, the same one every SAID_AGAIN_S at most.
+    """
+    global _said
     text = str(error).lower()
+    now_s = time.monotonic()
+    if text != _said[0] or now_s - _said[1] >= SAID_AGAIN_S:
+        _said = text, now_s
+        logger.error("the database failed: %s", error)
     if any(words in text for words in _FULL):
         return Refused(507, "", "the disk of the database is full: nothing was stored")
     if "locked" in text:

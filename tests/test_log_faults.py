@@ -16,7 +16,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.backends.sqlite3.base import DatabaseWrapper as DjangoWrapper
 
-from metrics import commit, intake, log, writer
+from metrics import commit, intake, log, refused, writer
 from metrics.columns import Columns
 from metrics.refused import Refused
 from metrics.samples import Accepted
@@ -116,6 +116,19 @@ def test_a_full_disk_is_told_as_507_and_what_was_stored_stays(store: str) -> Non
     assert samples_in_log() == 1
     connection.close()  # the limit was that connection's
     assert accept(*big).stored == 2000
+
+
+def test_a_failure_that_goes_on_is_logged_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [1000.0]
+    monkeypatch.setattr("metrics.refused.time.monotonic", lambda: now_s[0])
+    for sentence in ("lost", "lost", "locked", "lost"):
+        refused.by_database(OperationalError(sentence))
+    now_s[0] += refused.SAID_AGAIN_S
+    refused.by_database(OperationalError("lost"))
+    said = [record.getMessage().rpartition(" ")[2] for record in caplog.records]
+    assert said == ["lost", "locked", "lost", "lost"]
 
 
 FILL_THE_DISK = """

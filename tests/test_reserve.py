@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
+from django.test import Client
 
-from metrics import intake, jobs, reserve, sealing
+from metrics import access, intake, jobs, reserve, sealing
 from metrics.clock import now_ms
 from metrics.lease import Lease
 from metrics.models import Batch, Chunk, Series
@@ -95,6 +96,22 @@ def test_it_goes_on_by_itself_within_a_second_and_says_so(
         "less than 64 MiB is free: publishing is refused",
         "more than 64 MiB is free again: publishing goes on",
     ]
+
+
+def test_refused_publishers_do_not_fill_the_disk_with_lines_of_the_log(
+    disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.free = 15 * MIB
+    token = access.make_token("shop")[1]
+    for _ in range(3):
+        answer = Client(headers={"authorization": f"Bearer {token}"}).post(
+            "/api/v1/samples",
+            {"samples": [{"metric": "orders", "value": 1}]},
+            content_type="application/json",
+        )
+        assert answer.status_code == 507
+        assert answer["Retry-After"]
+    assert [record.name for record in caplog.records] == ["metrics.reserve"]
 
 
 def test_free_pages_in_the_file_count_but_not_for_all(

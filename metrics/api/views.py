@@ -51,6 +51,8 @@ def answer(status: int, content: dict[str, Any]) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     if status in RETRY_AFTER_SECONDS:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS[status])
+    # Whoever refuses logs why, once: Django would fill a disk that is full with a line a request.
+    response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 
