@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -12,8 +13,12 @@ from http.client import HTTPConnection, HTTPResponse
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+JSON, BINARY = "pulseboard.v1.json", "pulseboard.v1"  # pages take the binary form
+BINARY_SNAPSHOT = b"\x01\x01"
 TIMEOUT_S = 60.0
 REST_S = 0.05  # a question takes two messages, and a socket may send 50 a second
+
+_asked = itertools.count()  # on all connections together
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Question:
 
 
 class Browser:
-    """A connection to /live/, as a page's; asks one question at a time."""
+    """A connection to /live/; asks one question at a time."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -49,7 +54,7 @@ class Browser:
             "id": id,
             # No series has this label: another question, but the same answer. Otherwise the
             # server would give away once more the picture that it has just drawn.
-            "expr": f'{question.metric}{{asked!="{id}"}}',
+            "expr": f'{question.metric}{{asked!="{next(_asked)}"}}',
             "range_ms": question.end_ms - question.start_ms - 1,
             "step_ms": question.step_ms,
             "end_ms": question.end_ms,
@@ -57,7 +62,7 @@ class Browser:
         self._socket.send(json.dumps(watch))
         while True:
             frame = self._socket.recv(TIMEOUT_S, decode=False)
-            if frame.startswith(b'{"type":"snapshot"'):
+            if frame.startswith((b'{"type":"snapshot"', BINARY_SNAPSHOT)):
                 break
             if frame.startswith((b'{"type":"error"', b'{"type":"bye"')):
                 raise RuntimeError(frame.decode())
@@ -66,11 +71,11 @@ class Browser:
 
 
 @contextmanager
-def browsing(port: int, token: str) -> Iterator[Browser]:
+def browsing(port: int, token: str, subprotocol: str = JSON) -> Iterator[Browser]:
     """A connection that has said who it is."""
     with connect(
         f"ws://127.0.0.1:{port}/live/",
-        subprotocols=[Subprotocol("pulseboard.v1.json")],
+        subprotocols=[Subprotocol(subprotocol)],
         compression=None,
         max_size=None,
         proxy=None,

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from benchmarks import history, peers
-from benchmarks.asking import Browser, Http, Question, browsing
+from benchmarks.asking import BINARY, Browser, Http, Question, browsing
 from benchmarks.history import DAY_MS, LINES, RANGE_MS, WIDE_METRIC
 from benchmarks.peer import Peer
 from benchmarks.peers import Prometheus, VictoriaMetrics
@@ -26,6 +26,7 @@ from benchmarks.processes import Helper, Pulseboard, Server, folder, how_pinned,
 from benchmarks.report import Report
 from benchmarks.scale import Scale
 from benchmarks.walks import GAUGE, HOUR_MS, SECOND_MS
+from dashboard import binary_frames
 
 TITLE = "Reading history: 1,000 steps, from the request to the whole answer"
 STEPS = 1_000
@@ -34,7 +35,8 @@ YEAR_MS = 365 * DAY_MS
 EXACT_STEP_MS = 20 * SECOND_MS  # whole buckets: no answer may differ
 LOOKBACK_MS = 300 * SECOND_MS
 MOST_MS = 1_000  # of asking one thing, but at least three times
-LIVE, EXPORT = "Pulseboard, socket", "Pulseboard, GET export"
+LIVE, PAGE = "Pulseboard, socket", "Pulseboard, socket, binary form"
+EXPORT = "Pulseboard, GET export"
 
 Ask = Callable[[], bytes]
 
@@ -74,7 +76,8 @@ def run(scale: Scale, report: Report) -> None:
         time.sleep(2 * scale.warm_s)  # its first measurements of itself
         stack.enter_context(on_load_cores())
         browser = stack.enter_context(browsing(server.port, token))
-        _beside(scale, report, server, browser, token, others, end_ms)
+        page = stack.enter_context(browsing(server.port, token, BINARY))
+        _beside(scale, report, server, (browser, page), token, others, end_ms)
         for question in _questions(end_ms, scale.share):
             ask = partial(browser.ask, question)
             _alone(scale, report, Way(question.name, server, ask, _of_snapshot, browser.rest))
@@ -94,7 +97,8 @@ def _say_what(report: Report) -> None:
     report.note(
         f"{LINES} series at 1 s, the last value at each of {STEPS:,} steps; {LIVE}: a watch with "
         "end_ms on a connection to /live/, what every chart begins with: its snapshot also has the "
-        "least and greatest value of each step, three times as many values; "
+        "least and greatest value of each step, three times as many values; as JSON, and in the "
+        "binary form that pages take; "
         "GET export: /api/v1/export with a step as JSON lines, an object for each value"
     )
     report.note(
@@ -120,18 +124,20 @@ def _beside(
     scale: Scale,
     report: Report,
     server: Pulseboard,
-    browser: Browser,
+    browsers: tuple[Browser, Browser],
     token: str,
     others: Sequence[Peer],
     end_ms: int,
 ) -> None:
     """The last 6 h of everybody, in turns."""
     question = Question(_hours(6), GAUGE, end_ms - RANGE_MS, end_ms, STEP_MS)
+    browser, page = browsers
     with ExitStack() as stack:
         http = Http(server.port, {"Authorization": f"Bearer {token}"})
         stack.callback(http.close)
         ways = [
             Way(LIVE, server, lambda: browser.ask(question), _of_snapshot, browser.rest),
+            Way(PAGE, server, lambda: page.ask(question), _of_binary, page.rest),
             Way(EXPORT, server, lambda: http.get(_export(question)), _of_lines),
         ]
         for peer in others:
@@ -200,9 +206,10 @@ def _turns(scale: Scale, report: Report, ways: Sequence[Way], question: Question
             way.took_ms()
         used_s = way.server.cpu_seconds() - before_s
         report.add(f"{question.name}, {way.name}: server's CPU", "ms", 1000 * used_s / scale.reads)
-    for way in ways[2:]:
-        ratios = [ours / theirs for ours, theirs in zip(took[LIVE], took[way.name], strict=True)]
-        report.add(f"{question.name}, ours / {way.name}", "times", statistics.median(ratios))
+    for way in ways[3:]:
+        for ours, name in ((LIVE, "ours"), (PAGE, "ours in binary form")):
+            ratios = [a / b for a, b in zip(took[ours], took[way.name], strict=True)]
+            report.add(f"{question.name}, {name} / {way.name}", "times", statistics.median(ratios))
 
 
 def _questions(end_ms: int, share: float) -> list[Question]:
@@ -252,6 +259,11 @@ def _export(question: Question) -> str:
 
 def _of_snapshot(answer: bytes) -> int:
     return sum(value is not None for row in json.loads(answer)["values"] for value in row)
+
+
+def _of_binary(answer: bytes) -> int:
+    rows = binary_frames.decode(answer).values
+    return sum(value is not None for row in rows for value in row)
 
 
 def _of_lines(answer: bytes) -> int:

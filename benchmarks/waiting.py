@@ -113,7 +113,7 @@ def measure(series: int, seconds: float) -> Iterator[tuple[str, str, float]]:
     phases: list[tuple[str, Callable[[], object]]] = [
         ("nothing else", lambda: time.sleep(seconds)),
         ("sealing", lambda: _keep(_seal)),
-        ("rolling up 1,000 chunks", lambda: _keep(_roll, once=True)),
+        ("rolling up", lambda: _keep(_roll, once=True)),
         (f"a metric of {series:,} series is deleted", lambda: deleting.delete_metric("doomed")),
         ("its chunks go", lambda: _keep(deleting.sweep)),
         (

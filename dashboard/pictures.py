@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 from dashboard import protocol
 from dashboard.binary_frames import SNAPSHOT, Grid
@@ -165,9 +165,14 @@ class Pictures:
         def run() -> Result:
             close_old_connections()  # one that broke is not used again
             try:
-                return work()
-            finally:
-                close_old_connections()
+                result = work()
+            except BaseException:
+                connection.close()  # with whatever it was reading
+                raise
+            if connection.vendor == "sqlite":
+                connection.close_at = None  # stays open: opening takes longer than most pictures
+            close_old_connections()
+            return result
 
         return asyncio.get_running_loop().run_in_executor(self._readers, run)
 

@@ -69,10 +69,13 @@ class Columns:
         )
 
     @classmethod
-    def unpack_all(cls, rows: Sequence[bytes]) -> tuple[Columns, Ints]:
+    def unpack_all(
+        cls, rows: Sequence[bytes], wanted: NDArray[np.bool_] | None = None
+    ) -> tuple[Columns, Ints]:
         """The samples of many packed batches, and for each the index of its batch.
 
-        In no order: batches that have their columns at the same places are read together, which
+        Only those of series at whose id `wanted` is True; ids beyond its end are as its last. In
+        no order: batches that have their columns at the same places are read together, which
         costs far less than one by one. Raises ValueError as unpack() does.
         """
         alike: dict[bytes, list[int]] = {}
@@ -82,9 +85,7 @@ class Columns:
         for header, those in alike.items():
             first = cls.unpack(rows[those[0]])
             count = len(first)
-            numbers.append(np.repeat(np.array(those, np.int64), count))
-            if len(those) == 1 or count == 0:
-                parts.append(first)
+            if count == 0:
                 continue
             times = 1 if header[1] & _ONE_TIME else count
             row = np.dtype(
@@ -98,9 +99,14 @@ class Columns:
             if any(len(rows[number]) != row.itemsize for number in those):
                 raise ValueError(f"packed batches of {count} samples have {row.itemsize} bytes")
             table = np.frombuffer(b"".join([rows[number] for number in those]), row)
-            all_times = np.broadcast_to(table["times"], (len(those), count))
-            series = table["series"].astype(np.int64)
-            parts.append(cls(series.ravel(), all_times.ravel(), table["values"].ravel()))
+            series = table["series"]
+            taken = np.ones(series.shape, np.bool_)
+            if wanted is not None:
+                taken = wanted[np.minimum(series, len(wanted) - 1)]
+            all_times = np.broadcast_to(table["times"], series.shape)
+            ids = series[taken].astype(np.int64)
+            parts.append(cls(ids, all_times[taken], table["values"][taken]))
+            numbers.append(np.repeat(np.array(those, np.int64), taken.sum(axis=1)))
         return cls.join(parts), np.concatenate([np.empty(0, np.int64), *numbers])
 
     @classmethod

@@ -23,7 +23,7 @@ from metrics.clock import now_ms
 from metrics.columns import Ints
 from metrics.lease import Lease
 from metrics.models import Batch, Chunk, DeletedSeries, Generation, Metric, Series, Total
-from metrics.portions import Portion, delete_chunks
+from metrics.portions import Portion, delete_chunks_by_id
 
 SLICE_SERIES = 100  # one transaction: some 10 ms
 REST_S = 0.05  # at most, between two: whoever waits for the database comes in
@@ -41,7 +41,19 @@ RETURNING number
 _NOTE = f"""
 INSERT INTO {DeletedSeries._meta.db_table} (series_id, generation, deleted_at_ms)
 SELECT id, %s, %s FROM {Series._meta.db_table} WHERE id IN """
+_CHUNKS = f"""
+SELECT id FROM {Chunk._meta.db_table}
+WHERE resolution_ms IN ({", ".join(map(str, KINDS))}) AND series_id IN (
+    SELECT series_id FROM {DeletedSeries._meta.db_table} WHERE generation = %s
+)
+"""
 _DELETE = f"DELETE FROM {Series._meta.db_table} WHERE id IN "
+# In one statement: Django's delete() would take along the series that were made since it looked.
+_DELETE_METRIC = f"""
+DELETE FROM {Metric._meta.db_table} WHERE name = %s AND NOT EXISTS (
+    SELECT 1 FROM {Series._meta.db_table} WHERE metric_id = {Metric._meta.db_table}.id
+)
+"""
 
 
 def find(metric: str, labels: Mapping[str, str] | None = None) -> list[int]:
@@ -75,7 +87,8 @@ def delete_metric(name: str, rest: Callable[[float], None] = time.sleep) -> int:
     """
     deleted = delete_series(find(name), rest)
     try:
-        Metric.objects.filter(name=name, series__isnull=True).delete()
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_DELETE_METRIC, (name,))
     except IntegrityError:  # a new series came in between
         return deleted
     catalog.load_metrics()
@@ -109,27 +122,32 @@ def sweep(lease: Lease | None, now: int) -> Generator[int, None, None]:
     pending = DeletedSeries.objects.filter(generation__gt=_swept).order_by("generation")
     for generations, ids in _by_chunks(pending.values_list("generation", flat=True).distinct()):
         yield from _delete(ids, lease)
-        _swept = generations[-1]
+        if generations:
+            _swept = generations[-1]
     for generations, ids in _by_chunks(_done(now)):
         yield from _delete(ids, lease)
-        DeletedSeries.objects.filter(generation__in=generations).delete()
+        for generation in generations:
+            DeletedSeries.objects.filter(generation=generation).delete()
+            yield 0
 
 
 def _by_chunks(generations: Iterable[int]) -> Iterator[tuple[list[int], Ints]]:
-    """Generations, several at a time, and the ids of the chunks of the series deleted then."""
+    """Generations, several at a time, and the ids of the chunks of the series deleted then.
+
+    None of either now and then, so that whoever drives it may rest while they are looked for.
+    """
     some: list[int] = []
     parts: list[Ints] = []
     for generation in list(generations):
-        deleted = DeletedSeries.objects.filter(generation=generation)
-        theirs = Chunk.objects.filter(
-            resolution_ms__in=KINDS,
-            series_id__in=list(deleted.values_list("series_id", flat=True)),
-        )
+        with connection.cursor() as cursor:
+            cursor.execute(_CHUNKS, (generation,))
+            parts.append(np.array(cursor.fetchall(), np.int64).ravel())
         some.append(generation)
-        parts.append(np.fromiter(theirs.values_list("id", flat=True).iterator(), np.int64))
         if sum(map(len, parts)) >= SWEEP_CHUNKS:
             yield some, np.concatenate(parts)
             some, parts = [], []
+        else:
+            yield [], np.empty(0, np.int64)
     if some:
         yield some, np.concatenate(parts)
 
@@ -138,13 +156,14 @@ def _delete(ids: Ints, lease: Lease | None) -> Generator[int, None, None]:
     """Deletes chunks in the order of their ids: how SQLite gives their space back quickly."""
     ids = np.sort(ids)
     portion = Portion()
-    start = 0
-    while start < len(ids):
-        mine = ids[start : start + portion.size].tolist()
-        start += len(mine)
-        rows = Chunk.objects.filter(id__in=mine).order_by("id")
-        while count := delete_chunks(rows, portion, lease)[0]:
-            yield count
+    while len(ids):
+        some = ids[: portion.size].tolist()
+        there = delete_chunks_by_id(some, portion, lease)
+        # Of many bytes only the first go at once; of none of them there is nothing to look for.
+        last = there[-1] if there else some[-1]
+        ids = ids[np.searchsorted(ids, last, side="right") :]
+        yield len(there)
+    yield 0
 
 
 def _done(now: int) -> list[int]:

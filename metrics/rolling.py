@@ -8,7 +8,7 @@ a whole, so doing it twice changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 # After the end of a window: by then most of it is sealed, and it is rolled once.
 ROLL_AFTER_MS = 900_000
-SLICE_CHUNKS = 1_000
+SLICE_CHUNKS = 4_000  # windows beside each other that are rolled apart are written twice
 UNIT_ROWS = 60  # of rollups, changed in one transaction; windows beside each other share some
 UNIT_SAMPLES = 1_000_000
 
@@ -155,6 +155,7 @@ class Book:
 
     def __init__(self, windows: Iterable[tuple[int, int]]) -> None:
         """`windows`: (series id, start)."""
+        self._stored: dict[Place, tuple[int, int, bytes]] = {}  # id, how many buckets, data
         self._rollups: dict[Place, Rollup] = {}
         self._changed: set[Place] = set()
         self.damaged: list[int] = []
@@ -170,15 +171,10 @@ class Book:
             rows = Chunk.objects.filter(
                 resolution_ms=resolution_ms, series_id__in=list(by_series), start_ms__in=starts
             )
-            for id, series_id, start_ms, data in rows.values_list(
-                "id", "series_id", "start_ms", "data"
+            for id, series_id, start_ms, count, data in rows.values_list(
+                "id", "series_id", "start_ms", "count", "data"
             ):
-                place = (resolution_ms, series_id, start_ms)
-                try:
-                    self._rollups[place] = rollups.decode(bytes(data), resolution_ms)
-                except ValueError as error:
-                    logger.error("chunk %d cannot be read and is set aside: %s", id, error)
-                    self.damaged.append(id)
+                self._stored[resolution_ms, series_id, start_ms] = id, count, bytes(data)
 
     def add(
         self,
@@ -203,12 +199,31 @@ class Book:
             parts = []
             for place in theirs:
                 part = new.between(place[2], place[2] + WINDOW_MS[resolution_ms])
-                old = self._rollups.get(place)
-                spliced = part if old is None else splice(old, part)
-                self._rollups[place] = spliced
+                spliced = self._rollups[place] = self._with(place, part)
                 self._changed.add(place)
                 parts.append(_within(spliced, starts_ms))
             finer = chunks.join(parts)
+
+    def _with(self, place: Place, part: Rollup) -> Rollup:
+        """What is known of a place, with these buckets."""
+        known = self._rollups.get(place)
+        if known is None and place in self._stored:
+            if len(part) >= self._stored[place][1] > 0:  # of all of them, after many late samples
+                counts = self._decoded(place, ("count",))
+                if counts is not None and _says_all(part, counts):
+                    return part
+            known = self._decoded(place, rollups.COLUMNS)
+        return part if known is None else splice(known, part)
+
+    def _decoded(self, place: Place, names: Collection[str]) -> Rollup | None:
+        id, _, data = self._stored[place]
+        try:
+            return rollups.decode(data, place[0], names)
+        except ValueError as error:
+            if id not in self.damaged:
+                logger.error("chunk %d cannot be read and is set aside: %s", id, error)
+                self.damaged.append(id)
+            return None
 
     def rows(self) -> list[Chunk]:
         """What has changed, to be written."""
@@ -230,13 +245,20 @@ def splice(old: Rollup, new: Rollup) -> Rollup:
         return chunks.join([part for part in (old, new) if len(part)] or [old])
     from_ms, to_ms = int(new.end_ms[0]) - 1, int(new.end_ms[-1])
     was = old.between(from_ms, to_ms)
-    if len(was):
+    if len(was) and not _says_all(new, was):
         joined = chunks.join((was, new))
         order = np.lexsort((joined.count, joined.end_ms))
         ends = joined.end_ms[order]
         kept = order[np.append(ends[1:] != ends[:-1], True)]
         new = Rollup(old.resolution_ms, *(column[kept] for column in joined.columns()))
     return rollups.merge(old, new, from_ms, to_ms)
+
+
+def _says_all(new: Rollup, was: Rollup) -> bool:
+    """Whether each of the buckets is there anew, and sums up as many samples or more."""
+    at = np.minimum(np.searchsorted(new.end_ms, was.end_ms), len(new) - 1)
+    same = new.end_ms[at] == was.end_ms
+    return bool((same & (new.count[at] >= was.count)).all())
 
 
 def _within(rollup: Rollup, starts_ms: Sequence[int]) -> Rollup:

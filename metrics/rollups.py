@@ -146,6 +146,8 @@ def merge(old: Rollup, new: Rollup, from_ms: int, to_ms: int) -> Rollup:
             f"expected after {from_ms} and until {to_ms}"
         )
     begin, end = np.searchsorted(old.end_ms, (from_ms, to_ms), side="right").tolist()
+    if end - begin == len(old):
+        return new
     pairs = zip(old.columns(), new.columns(), strict=True)
     joined = (np.concatenate((was[:begin], now, was[end:])) for was, now in pairs)
     return Rollup(old.resolution_ms, *joined)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 
 from metrics.models import DeletedSeries, Generation, Metric, Series
@@ -85,7 +85,16 @@ def read(rows: QuerySet[Series]) -> Iterator[tuple[str, Found]]:
 
 def after(id: int) -> list[Found]:
     """Every series with a higher id, in order of their ids."""
+    if newest_id() <= id:
+        return []
     return [one for _, one in read(Series.objects.filter(id__gt=id).order_by("id"))]
+
+
+def newest_id() -> int:
+    """The highest id of a series; 0: there is none."""
+    with connection.cursor() as cursor:  # as generation(): asked for every picture
+        cursor.execute(f"SELECT MAX(id) FROM {Series._meta.db_table}")
+        return cursor.fetchone()[0] or 0
 
 
 def by_ids(ids: Sequence[int]) -> list[Found]:
@@ -137,6 +146,8 @@ def make(absent: Mapping[str, Key], wanted: Mapping[Key, Wanted]) -> None:
     for start in range(0, len(names), ROWS_PER_QUERY):
         part = Metric.objects.filter(name__in=names[start : start + ROWS_PER_QUERY])
         metrics.update(part.values_list("name", "id"))
+    if len(metrics) < len(names):  # the transaction's owner tries once more
+        raise IntegrityError("a metric was deleted while series of it were made")
     Series.objects.bulk_create(
         [
             Series(metric_id=metrics[name], labels=dict(sorted(labels)), fingerprint=p)

@@ -195,5 +195,9 @@ def _order(columns: Columns) -> Ints:
     span_ms = int(times.max()) + 1
     if span_ms * (int(columns.series.max()) + 1) >= 1 << 63:
         return np.lexsort((columns.times, columns.series))
-    # One key of both: samples in no order are then sorted in half the time.
-    return np.argsort(columns.series * span_ms + times, kind="stable")
+    # One key of both: samples in no order are then sorted in half the time; and in a tenth by a
+    # sort that is not stable, which is as good where no two are of one series and time.
+    key = columns.series * span_ms + times
+    order: Ints = np.argsort(key)
+    there = key[order]
+    return np.argsort(key, kind="stable") if (there[1:] == there[:-1]).any() else order

@@ -78,6 +78,19 @@ def test_many_batches_at_once_are_what_they_are_one_by_one(
     assert rows(found.take(in_order)) == [one for batch in batches for one in rows(columns(batch))]
 
 
+@given(st.lists(BATCHES, max_size=8), st.sets(st.integers(0, 5)))
+def test_of_many_batches_only_what_is_wanted_is_read(
+    batches: list[list[tuple[int, int, float]]], ids: set[int]
+) -> None:
+    wanted = np.zeros(7, np.bool_)  # its last place stands for all larger ids
+    wanted[list(ids)] = True
+    found, numbers = Columns.unpack_all([columns(batch).pack() for batch in batches], wanted)
+    expected = [[one for one in rows(columns(batch)) if one[0] in ids] for batch in batches]
+    in_order = np.argsort(numbers, kind="stable")
+    assert rows(found.take(in_order)) == [one for batch in expected for one in batch]
+    assert numbers[in_order].tolist() == [n for n, batch in enumerate(expected) for _ in batch]
+
+
 def test_of_many_batches_a_damaged_one_is_refused() -> None:
     data = Columns.of([1, 2], [5, 6], [0.5, 1.5]).pack()
     with pytest.raises(ValueError, match="packed batches of 2 samples have 48 bytes"):

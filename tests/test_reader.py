@@ -118,7 +118,9 @@ def test_a_starting_process_is_not_held_up_by_samples_of_the_future(
 ROWS = st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(0, 9))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(batches=st.lists(st.lists(ROWS, min_size=1, max_size=8), max_size=6))
 def test_the_head_and_the_log_agree(batches: list[list[tuple[str, int, int]]]) -> None:
     Batch.objects.all().delete()

@@ -15,7 +15,7 @@ from metrics import reader
 from metrics.chunks import SAMPLES
 from metrics.models import Batch, Chunk, Series
 from metrics.query import EvaluationError
-from metrics.reading import decoding
+from metrics.reading import budget, decoding
 from tests.reader_support import (
     DAY,
     HOUR,
@@ -50,6 +50,22 @@ def test_a_range_with_too_many_samples_in_chunks_is_refused(settings: Any) -> No
     settings.SAMPLES_PER_QUERY = 7199
     with pytest.raises(EvaluationError, match="holds 7,200 samples, at most 7,199 can be read"):
         stored("x_total", START_MS + HOUR, START_MS + WINDOW, 1000)
+
+
+def test_many_chunks_are_counted_before_one_of_them_is_decoded(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = make_series()
+    held = every(60_000, START_MS, START_MS + 5 * WINDOW)
+    seal(id, held)
+    monkeypatch.setattr(budget, "FEW", 2)
+    settings.SAMPLES_PER_QUERY = len(held)
+    times = START_MS + HOUR, START_MS + 5 * WINDOW, MINUTE
+    assert_same(stored("x_total", *times), exact("x_total", held, *times))
+    settings.SAMPLES_PER_QUERY -= 1
+    monkeypatch.setattr(decoding, "samples", None)
+    with pytest.raises(EvaluationError, match="holds 600 samples, at most 599 can be read"):
+        stored("x_total", *times)
 
 
 def test_what_is_counted_is_what_is_read_and_not_what_it_was_made_of(settings: Any) -> None:

@@ -6,6 +6,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from dashboard import protocol
 from dashboard.pictures import Pictures
@@ -57,6 +59,36 @@ def test_a_page_of_a_year_shows_a_spike_of_one_second(year: list[Sample]) -> Non
     [spike] = [time for time, high in zip(frame.times, frame.high[0], strict=True) if high == 99.0]
     assert spike - 12 * HOUR < SPIKE_MS <= spike
     assert frame.low == frame.values
+
+
+def test_sqlite_is_opened_once_by_a_thread_that_draws_and_anew_when_a_picture_failed(
+    year: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def note(connection: BaseDatabaseWrapper, **_: object) -> None:
+        opened.append(connection.vendor)
+
+    with ThreadPoolExecutor(1) as readers:
+        pictures = Pictures(readers)
+
+        def draw(step_ms: int) -> None:
+            past = pictures.past(parse("load"), 10 * DAY, START_MS + HOUR, step_ms)
+            assert isinstance(read(asyncio.run(past).text(1)), protocol.Snapshot)
+
+        connection_created.connect(note)
+        try:
+            for hours in (1, 2, 3):
+                draw(hours * HOUR)
+            assert opened.count("sqlite") <= 1
+            before = len(opened)
+            with monkeypatch.context() as broken, pytest.raises(TypeError):
+                broken.setattr(reader, "matching", None)
+                draw(4 * HOUR)
+            draw(4 * HOUR)
+            assert len(opened) == before + 1
+        finally:
+            connection_created.disconnect(note)
 
 
 def test_samples_and_rollups_make_one_line(year: list[Sample]) -> None:

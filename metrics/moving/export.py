@@ -129,7 +129,7 @@ def _samples(selector: Selector, last_id: int, after_ms: int, until_ms: int) -> 
 
 def _series_at_once(after_ms: int, until_ms: int) -> int:
     """So many that what is in no chunk fits, supposing that all series have equally much."""
-    waiting = held(unsealed.batches(after_ms, until_ms)) + held(late.rows(after_ms))
+    waiting = held(unsealed.batches(after_ms, until_ms)) + late.rows(after_ms).held()
     if waiting <= UNSEALED_AT_ONCE:
         return SERIES_AT_ONCE
     return max(1, min(SERIES_AT_ONCE, Series.objects.count() * UNSEALED_AT_ONCE // waiting))

@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
-from django.db.models import Q, QuerySet
 
 from metrics import chunks
 from metrics.chunks import SAMPLES
 from metrics.columns import Ints
-from metrics.models import Chunk
-from metrics.query import SeriesData
+from metrics.query import EvaluationError, SeriesData
 from metrics.query.windows import Labels
 from metrics.reading import decoding, late, unsealed
-from metrics.reading.budget import Budget, held
+from metrics.reading.budget import Budget
 from metrics.reading.decoding import NOTHING, Line
 from metrics.reading.lines import between, end_to_end, merge, split
 from metrics.reading.shapes import Piece, Shape
@@ -80,15 +78,14 @@ def read(
     kept, the next coarser one answers, or else the next finer one. Whole buckets: the first and
     the last may reach beyond the range. Raises EvaluationError when the budget does not suffice.
     """
-    budget.take(unsealed.batches(start_ms, end_ms))
-    fresh = split(unsealed.read(ids, start_ms, end_ms))
+    fresh = split(unsealed.read(ids, start_ms, end_ms, budget))
     found = {id: Mixed(shape, end_ms) for id in ids}
     if resolution_ms == SAMPLES:
         waiting = late.read(ids, start_ms, end_ms, budget)
-        parts = _chunks(ids, SAMPLES, start_ms, end_ms, budget, Q())
+        parts = _chunks(ids, SAMPLES, start_ms, end_ms, budget)
     else:
         waiting = _waiting(ids, start_ms, end_ms, budget)
-        which = Q(rolled=False) | _in_windows(fresh)
+        which = f"NOT rolled OR {_in_windows(fresh)}"
         parts = _chunks(ids, SAMPLES, start_ms, end_ms, budget, which)
         if waiting:
             # Of these series alone: what waits may lie in all windows.
@@ -118,12 +115,15 @@ def _waiting(ids: Sequence[int], start_ms: int, end_ms: int, budget: Budget) -> 
     To read them is to read all samples of their windows. What is rolled up is answered all the
     same then, and they are seen when they are settled.
     """
-    most = budget.left // 2  # the rest is for what is rolled up
-    found, count = late.read_if(ids, start_ms, end_ms, most)
-    if found:
-        queries = _queries(list(found), SAMPLES, start_ms, end_ms, _in_windows(found))
-        if count + sum(map(held, queries)) > most:
-            return {}
+    half = Budget(budget.left // 2)  # the rest is for what is rolled up
+    try:
+        found = late.read(ids, start_ms, end_ms, half)
+        if found:
+            which = _in_windows(found)
+            for rows in chunks.find(list(found), SAMPLES, start_ms, end_ms, which):
+                half.take(rows.held())
+    except EvaluationError:
+        return {}
     return found
 
 
@@ -140,13 +140,21 @@ def _take_samples(
         if at_ms not in found[id].raw_windows:
             found[id].raw_windows.add(at_ms)
             lines.setdefault(id, {})[at_ms] = decoding.samples((id, at_ms), data)
-    for id, by_window in lines.items():
-        in_order = [by_window[at_ms] for at_ms in sorted(by_window)]
-        found[id].samples = between(end_to_end(in_order), start_ms, end_ms)
-    for id, line in fresh.items():
-        windows = (line[0] - 1) // RAW_WINDOW_MS * RAW_WINDOW_MS
-        found[id].loose = line[0][~np.isin(windows, list(found[id].raw_windows))]
-        found[id].samples = merge(found[id].samples, line)
+    for id in [*lines, *(fresh.keys() - lines.keys())]:
+        one, by_window, line = found[id], lines.pop(id, {}), fresh.get(id, NOTHING)
+        if len(line[0]):
+            one.loose = _loose(line[0], one.raw_windows)
+        in_order = [by_window[at_ms] for at_ms in sorted(by_window)] or [NOTHING]
+        one.samples = merge(between(end_to_end(in_order), start_ms, end_ms), line)
+
+
+def _loose(times: Ints, windows: set[int]) -> Ints:
+    """The times that lie in none of these windows."""
+    first, last = ((int(times[at]) - 1) // RAW_WINDOW_MS * RAW_WINDOW_MS for at in (0, -1))
+    if first == last:  # as what has just come
+        return times[:0] if first in windows else times
+    starts = (times - 1) // RAW_WINDOW_MS * RAW_WINDOW_MS
+    return times[~np.isin(starts, list(windows))]
 
 
 def _read_rollups(
@@ -161,7 +169,7 @@ def _read_rollups(
     from_ms = start_ms // resolution_ms * resolution_ms
     to_ms = -(-until_ms // resolution_ms) * resolution_ms
     first: dict[int, int] = {}
-    for id, at_ms, data in _chunks(ids, resolution_ms, from_ms, to_ms, budget, Q()):
+    for id, at_ms, data in _chunks(ids, resolution_ms, from_ms, to_ms, budget):
         first.setdefault(id, at_ms)
         end_ms = -(-found[id].covered_ms // resolution_ms) * resolution_ms
         shape = found[id].shape
@@ -176,7 +184,7 @@ def _read_older_samples(
     found: dict[int, Mixed], ids: list[int], start_ms: int, until_ms: int, budget: Budget
 ) -> None:
     parts: dict[int, list[Line]] = {}
-    for id, at_ms, data in _chunks(ids, SAMPLES, start_ms, until_ms, budget, Q(rolled=True)):
+    for id, at_ms, data in _chunks(ids, SAMPLES, start_ms, until_ms, budget, "rolled"):
         if at_ms not in found[id].raw_windows and at_ms < found[id].covered_ms:
             parts.setdefault(id, []).append(decoding.samples((id, at_ms), data))
     for id, lines in parts.items():
@@ -185,34 +193,29 @@ def _read_older_samples(
 
 
 def _chunks(
-    ids: Sequence[int], resolution_ms: int, start_ms: int, end_ms: int, budget: Budget, which: Q
+    ids: Sequence[int],
+    resolution_ms: int,
+    start_ms: int,
+    end_ms: int,
+    budget: Budget,
+    which: str = "TRUE",
 ) -> Iterator[tuple[int, int, bytes]]:
     """(series id, window's start, data), per series in order of time."""
-    for rows in _queries(ids, resolution_ms, start_ms, end_ms, which):
-        budget.take(rows)
-        ordered = rows.order_by("series_id", "start_ms")
-        for id, at_ms, data in ordered.values_list("series_id", "start_ms", "data").iterator(200):
+    for rows in chunks.find(ids, resolution_ms, start_ms, end_ms, which):
+        for id, at_ms, data, _ in budget.read(rows):
             yield id, at_ms, bytes(data)
 
 
-def _queries(
-    ids: Sequence[int], resolution_ms: int, start_ms: int, end_ms: int, which: Q
-) -> Iterator[QuerySet[Chunk]]:
-    for begin in range(0, len(ids), chunks.ROWS_PER_QUERY):
-        yield Chunk.objects.filter(
-            which,
-            resolution_ms=resolution_ms,
-            series_id__in=ids[begin : begin + chunks.ROWS_PER_QUERY],
-            start_ms__gte=chunks.window_of(start_ms + 1, resolution_ms),
-            start_ms__lt=end_ms,
-        )
-
-
-def _in_windows(lines: Mapping[int, Line]) -> Q:
-    """Chunks in whose window one of these samples lies, and maybe some between."""
+def _in_windows(lines: Mapping[int, Line]) -> str:
+    """Chunks in whose window one of these samples lies, and maybe some between; in SQL."""
     starts: set[int] = set()
     for times, _ in lines.values():
-        starts.update(np.unique((times - 1) // RAW_WINDOW_MS).tolist())
+        first, last = (int(times[at] - 1) // RAW_WINDOW_MS for at in (0, -1))
+        starts.update((first, last))
+        if last > first + 1:
+            starts.update(np.unique((times - 1) // RAW_WINDOW_MS).tolist())
+    if not starts:
+        return "FALSE"
     if len(starts) <= FEW_WINDOWS:
-        return Q(start_ms__in=[start * RAW_WINDOW_MS for start in starts])
-    return Q(start_ms__range=(min(starts) * RAW_WINDOW_MS, max(starts) * RAW_WINDOW_MS))
+        return f"start_ms IN ({','.join(str(start * RAW_WINDOW_MS) for start in starts)})"
+    return f"start_ms BETWEEN {min(starts) * RAW_WINDOW_MS} AND {max(starts) * RAW_WINDOW_MS}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from django.db.models import QuerySet
@@ -25,16 +26,15 @@ def read(
 
     Raises EvaluationError when there is a budget and it does not suffice.
     """
+    fresh = split(unsealed.read(ids, start_ms, end_ms, budget))
+    wanted = list(chunks.find(ids, chunks.SAMPLES, start_ms, end_ms))
     if budget is not None:
-        budget.take(unsealed.batches(start_ms, end_ms))
-        for begin in range(0, len(ids), chunks.ROWS_PER_QUERY):
-            some = ids[begin : begin + chunks.ROWS_PER_QUERY]
-            budget.take(chunks_between(start_ms, end_ms).filter(series_id__in=some))
-    fresh = split(unsealed.read(ids, start_ms, end_ms))
+        for rows in wanted:  # all of them, before anything is decoded
+            budget.take(rows.held())
     fresh = late.under(fresh, late.read(ids, start_ms, end_ms, budget))
     parts: dict[int, list[Line]] = {}
-    for id, at_ms, data in chunks.find(ids, chunks.SAMPLES, start_ms, end_ms):
-        parts.setdefault(id, []).append(decoding.samples((id, at_ms), data))
+    for id, at_ms, data, _ in chain.from_iterable(rows.each() for rows in wanted):
+        parts.setdefault(id, []).append(decoding.samples((id, at_ms), bytes(data)))
     sealed = {id: between(end_to_end(lines), start_ms, end_ms) for id, lines in parts.items()}
     sealed = {id: line for id, line in sealed.items() if len(line[0])}
     return sealed | {

@@ -101,7 +101,8 @@ class Gauge:
     def data(self, labels: Labels, pieces: list[Piece], samples: Line) -> SeriesData:
         if not pieces:
             return SeriesData(labels, *samples)
-        times, values, low, high = _in_order([*pieces, (*samples, samples[1], samples[1])])
+        own = self._by_steps((*samples, samples[1], samples[1]))
+        times, values, low, high = _in_order([*pieces, own])
         return SeriesData(labels, times, values, low, high)
 
 
