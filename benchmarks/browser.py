@@ -32,8 +32,7 @@ SECONDS_A_POST = 40  # of history
 WIDE_PX, HIGH_PX = 1920, 1200
 PAGE_TIMEOUT_MS = 60_000
 HEAP_MINUTES = 30  # what the slope is extrapolated to
-WINDOWS = 36  # of scale.window_s: 108 s in full
-HEAP_PAUSE_S = 6.0  # between two looks at the heap
+HEAP_LOOKS = 18
 METRIC = "benchmark_browser"
 
 # A user with a session, and a dashboard: all that a page needs.
@@ -193,10 +192,10 @@ def _watch(
     pid = _renderer(browser)
     heap = [_heap(inspect)]
     before = _moment(page, inspect, pid)
-    windows = round(scale.share * WINDOWS) or 1
-    for _ in range(windows):
+    pause_s = scale.browser_s / HEAP_LOOKS
+    for _ in range(round(scale.browser_s / scale.window_s) or 1):
         page.wait_for_timeout(1000 * scale.window_s)
-        if time.perf_counter() - heap[-1][0] >= HEAP_PAUSE_S:
+        if time.perf_counter() - heap[-1][0] >= pause_s:
             # Outside of what is measured: forcing a collection costs the main thread time.
             _say(report, before, _moment(page, inspect, pid))
             heap.append(_heap(inspect))
@@ -272,8 +271,9 @@ def _say_heap(report: Report, heap: list[tuple[float, float]]) -> None:
     spread = sum((at - mean_s) ** 2 for at in moments)
     slope = sum((at - mean_s) * (mib - mean_mib) for at, mib in heap) / spread
     report.add("heap, its slope", "KiB/min", slope * 60 * 1024)
-    report.add(
-        f"heap after {HEAP_MINUTES} minutes, extrapolated",
-        "MiB",
-        sizes[0] + slope * 60 * HEAP_MINUTES,
-    )
+    if moments[-1] - moments[0] < 60 * HEAP_MINUTES / 2:
+        report.add(
+            f"heap after {HEAP_MINUTES} minutes, extrapolated",
+            "MiB",
+            sizes[0] + slope * 60 * HEAP_MINUTES,
+        )

@@ -23,6 +23,7 @@ class Scale:
     crowd: int  # browsers that get ten updates a second
     idle_sockets: int
     forms_crowd: int
+    browser_s: float  # how long a page is watched
 
     def part(self, count: int, unit: int = 1) -> int:
         """This scale's share of so many, as whole units, at least two."""
@@ -30,8 +31,23 @@ class Scale:
 
 
 FULL = Scale(
-    "full", 3, 3.0, 1.0, 100, (500,), 5, 3, 1.0, (1_000, 10_000, 100_000), 15, 1_000, 10_000, 100
+    "full",
+    3,
+    3.0,
+    1.0,
+    100,
+    (500,),
+    5,
+    3,
+    1.0,
+    (1_000, 10_000, 100_000),
+    15,
+    1_000,
+    10_000,
+    100,
+    108.0,
 )
-QUICK = Scale("quick", 1, 1.0, 0.5, 100, (50,), 2, 1, 0.05, (1_000, 2_000), 5, 200, 500, 20)
+QUICK = Scale("quick", 1, 1.0, 0.5, 100, (50,), 2, 1, 0.05, (1_000, 2_000), 5, 200, 500, 20, 6.0)
+HALF_AN_HOUR_S = 1800.0
 # For the test that the harness works.
-TINY = Scale("tiny", 1, 0.3, 0.2, 5, (5,), 1, 1, 0.002, (20,), 2, 5, 60, 3)
+TINY = Scale("tiny", 1, 0.3, 0.2, 5, (5,), 1, 1, 0.002, (20,), 2, 5, 60, 3, 0.3)
