@@ -1,7 +1,8 @@
 """A restart with thousands of browsers connected: when is everybody back, and at what cost.
 
-`python -m benchmarks.storm <port> <token>` is the publisher: it posts ten times a second, whatever
-comes of it, until its input ends, and then prints what came of each.
+`python -m benchmarks.storm <port> <token> <kept|new>` is a publisher: it posts ten times a second,
+whatever comes of it, until its input ends, and then prints what came of each. It keeps its
+connection while that lasts, or makes a new one for each call.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Storm(NamedTuple):
     signal: signal.Signals
 
 
+PUBLISHERS = {"kept": "publishing", "new": "publishing over new connections"}
 STORMS = (Storm("SIGTERM", signal.SIGTERM), Storm("kill -9", signal.SIGKILL))
 
 
@@ -66,13 +68,25 @@ class Call(NamedTuple):
     status: int
 
 
+class Times(NamedTuple):
+    """Seconds of the clock: since when all is calm, the signal, the first answer of the new server,
+    and since when all browsers are live again."""
+
+    calm_s: float
+    signal_s: float
+    answers_s: float
+    back_s: float
+
+
 def run(scale: Scale, report: Report) -> None:
     count = min(BROWSERS, scale.part(BROWSERS, 10)) if scale.name != "quick" else BROWSERS // 10
     report.note(how_pinned())
     report.note(
         f"{count:,} browsers of {min(SESSIONS, count)} people watch {len(PANELS)} panels each; the "
         "server is started again as soon as it has ended, and measured from the signal on, its "
-        f"start included; beside it one publisher, {RATE:g} times a second"
+        f"start included; beside it two publishers, {RATE:g} times a second each, one over a "
+        "connection that it keeps, one over a new connection each time; what they do meanwhile is "
+        "counted from the moment the server answers again"
     )
     for storm in STORMS:
         with folder() as data:
@@ -106,7 +120,7 @@ async def _measure(
         for id, (text, range_ms, step_ms) in enumerate(PANELS, start=1)
     ]
     crowd = Crowd(server.port, cookies, panels)
-    publisher = await _start_publisher(server, token)
+    publishers = {how: await _start_publisher(server, token, how) for how in PUBLISHERS}
     try:
         cpu_s = server.cpu_seconds()
         await crowd.open(count)
@@ -117,20 +131,23 @@ async def _measure(
         asked.write_text("")
         signal_s, began_s = time.time(), asyncio.get_running_loop().time()
         await asyncio.to_thread(_restart, server, storm.signal)
-        started_s = asyncio.get_running_loop().time()
+        started_s, answers_s = asyncio.get_running_loop().time(), time.time()
         await asyncio.sleep(0.1)
         await crowd.until_live(count, BACK_TIMEOUT_S)
         back_s, cpu_s = time.time(), server.cpu_seconds()
         statements = asked.read_text().splitlines()
-        calls = await _stop_publisher(publisher)
+        calls = {how: await _stop_publisher(one) for how, one in publishers.items()}
     finally:
         crowd.close()
-        if publisher.returncode is None:
-            publisher.kill()
-            await publisher.wait()
+        for publisher in publishers.values():
+            if publisher.returncode is None:
+                publisher.kill()
+                await publisher.wait()
     report.add(f"{storm.name}: the new server's CPU until all are live", "s", cpu_s)
     _say_when(report, storm, crowd, began_s, started_s)
-    _say_calls(report, storm, calls, calm_s, signal_s, back_s)
+    times = Times(calm_s, signal_s, answers_s, back_s)
+    for how, name in PUBLISHERS.items():
+        _say_calls(report, f"{storm.name}: {name}", calls[how], times)
     _say_asked(report, storm, statements)
 
 
@@ -150,23 +167,24 @@ def _say_when(report: Report, storm: Storm, crowd: Crowd, began_s: float, starte
         report.note(f"{storm.name}: {len(crowd.errors)} errors, such as {crowd.errors[0]}")
 
 
-def _say_calls(
-    report: Report,
-    storm: Storm,
-    calls: Sequence[Call],
-    calm_s: float,
-    signal_s: float,
-    back_s: float,
-) -> None:
-    calm = [call.took_ms for call in calls if calm_s <= call.began_s < signal_s and call.status]
-    storming = [call for call in calls if signal_s <= call.began_s <= back_s]
-    answered = [call.took_ms for call in storming if call.status]
-    for when, took_ms in (("before", calm), ("meanwhile", answered)):
+def _say_calls(report: Report, name: str, calls: Sequence[Call], times: Times) -> None:
+    calm = [one for one in calls if times.calm_s <= one.began_s < times.signal_s]
+    away = [one for one in calls if times.signal_s <= one.began_s < times.answers_s]
+    storming = [one for one in calls if times.answers_s <= one.began_s <= times.back_s]
+    for when, these in (("before", calm), ("meanwhile", storming)):
+        took_ms = [one.took_ms for one in these if one.status]
         if took_ms:
-            report.add(f"{storm.name}: publishing {when}, p50", "ms", quantile(took_ms, 0.5))
-            report.add(f"{storm.name}: publishing {when}, p99", "ms", quantile(took_ms, 0.99))
-    bad = sum(call.status >= 500 for call in storming)
-    report.add(f"{storm.name}: publishing answered 5xx", "answers", bad)
+            report.add(f"{name} {when}, p50", "ms", quantile(took_ms, 0.5))
+            report.add(f"{name} {when}, p99", "ms", quantile(took_ms, 0.99))
+    refused = sum(not one.status for one in away)
+    report.add(f"{name} while no server was there, refused", "calls", refused)
+    waited_ms = [one.took_ms for one in away if one.status]
+    if waited_ms:  # the port listens some time before anybody is served
+        report.add(f"{name}: waited for the start, at most", "ms", max(waited_ms))
+    failed = sum(not one.status for one in storming)
+    report.add(f"{name} meanwhile, not answered", "calls", failed)
+    bad = sum(one.status >= 500 for one in (*away, *storming))
+    report.add(f"{name} answered 5xx", "answers", bad)
 
 
 def _say_asked(report: Report, storm: Storm, statements: Sequence[str]) -> None:
@@ -213,10 +231,10 @@ def _samples(time_ms: int, metric: str = "shop_orders") -> dict[str, Any]:
     }
 
 
-async def _start_publisher(server: Server, token: str) -> asyncio.subprocess.Process:
+async def _start_publisher(server: Server, token: str, how: str) -> asyncio.subprocess.Process:
     with on_load_cores():
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.storm", str(server.port), token,
+            sys.executable, "-m", "benchmarks.storm", str(server.port), token, how,
             env=environment(server.folder),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -230,10 +248,11 @@ async def _stop_publisher(publisher: asyncio.subprocess.Process) -> list[Call]:
 
 
 class Publisher:
-    """Posts over a connection that is kept while it lasts."""
+    """Posts over a connection that is kept while it lasts, or not (`keep`)."""
 
-    def __init__(self, port: int, token: str) -> None:
+    def __init__(self, port: int, token: str, keep: bool = True) -> None:
         self._port = port
+        self._keep = keep
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._connection: HTTPConnection | None = None
 
@@ -249,14 +268,17 @@ class Publisher:
         except (OSError, HTTPException):
             self._connection = None
             return 0
+        if not self._keep:
+            self._connection.close()
+            self._connection = None
         return answer.status
 
 
-def publish_until_told(port: int, token: str) -> list[Call]:
+def publish_until_told(port: int, token: str, how: str) -> list[Call]:
     """What came of each call; ends when a line comes in."""
     from select import select
 
-    publisher = Publisher(port, token)
+    publisher = Publisher(port, token, keep=how == "kept")
     calls: list[Call] = []
     while not select([sys.stdin], [], [], 1 / RATE)[0]:
         # What is watched changes once a second: the storm is to be measured, not the fan-out.
@@ -268,4 +290,4 @@ def publish_until_told(port: int, token: str) -> list[Call]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(publish_until_told(int(sys.argv[1]), sys.argv[2])))
+    print(json.dumps(publish_until_told(int(sys.argv[1]), *sys.argv[2:4])))

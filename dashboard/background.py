@@ -17,6 +17,7 @@ from django.conf import settings
 from dashboard import hub as hubs
 from dashboard import selfmetrics
 from dashboard.child import COLLECT, LEFT, MEASURE, Leash
+from dashboard.garbage import set_apart
 from dashboard.letting_go import let_go
 from dashboard.protocol import Close
 from dashboard.server import state
@@ -50,9 +51,7 @@ async def background(roles: Roles = ALONE) -> AsyncIterator[None]:
     """
     writer.start()
     hub = await hubs.get()
-    # What is there now stays: to look through it again for garbage stops all threads for 0.1 s.
-    gc.collect()
-    gc.freeze()
+    set_apart()
     jobs = Jobs(roles)
 
     async def goodbye() -> None:

@@ -37,6 +37,19 @@ def keep_kernel_backlog_small(transport: asyncio.Transport, backlog_bytes: int) 
         sock.setsockopt(socket.IPPROTO_TCP, option, backlog_bytes)
 
 
+def keep_kernel_inbox_small(transport: asyncio.Transport, inbox_bytes: int) -> None:
+    """Ask the kernel to take about `inbox_bytes` that were not read yet.
+
+    So a peer that floods us waits, instead of filling the kernel's memory, and what is read at
+    once (uvloop takes up to 256 KiB) is not much more than that either.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    with suppress(OSError):  # it may be gone already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, inbox_bytes)
+
+
 class DrainWatch:
     """Calls `when_stuck` if the write buffer does not move for `timeout_s` while it is full."""
 

@@ -24,8 +24,21 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from dashboard.drain import DrainWatch, keep_kernel_backlog_small, reset
+from dashboard.turnstile import Turnstile
 
 logger = logging.getLogger("dashboard.http")
+
+
+def _dropped(record: logging.LogRecord) -> bool:
+    """A request that the server's end has cancelled is no error of the application's."""
+    if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args = "a request was dropped: the server is stopping", ()
+        record.exc_info = None
+    return True
+
+
+logger.addFilter(_dropped)
 
 
 class Refused(Exception):
@@ -57,6 +70,7 @@ class HttpConnection(HttpToolsProtocol):
         self._header_bytes = 0
         self._refusal = (HTTPStatus.BAD_REQUEST, "")
         self._ending = False
+        self._is_upgrading = False
         self._request_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._drain: DrainWatch | None = None
@@ -103,7 +117,15 @@ class HttpConnection(HttpToolsProtocol):
                 f"The headers of a request may have {self.max_header_bytes} bytes.",
             )
 
-    # The server calls this.
+    # The server calls these.
+
+    def shutdown(self) -> None:
+        if self._is_upgrading:
+            restarting = HTTPStatus.SERVICE_UNAVAILABLE, "The server is restarting."
+            self._answer(*restarting, b"retry-after: 1\r\n")
+            self.end_after_answer(still_sending=False)
+        else:
+            super().shutdown()
 
     def abort(self) -> None:
         """Drop the connection now."""
@@ -144,6 +166,13 @@ class HttpConnection(HttpToolsProtocol):
         self._header_bytes = 0
         super().on_message_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Now, or, when a crowd opens sockets, after those who came before."""
+        self._stop_timer()
+        self._is_upgrading = True
+        if not Turnstile.of_loop().enter(self._upgrade):
+            self.transport.pause_reading()
+
     def send_400_response(self, msg: str) -> None:
         status, sentence = self._refusal
         self._refuse(status, sentence or "This is not an HTTP request that can be understood.")
@@ -158,6 +187,16 @@ class HttpConnection(HttpToolsProtocol):
         self._drain = DrainWatch(self.loop, self.transport, self.stream_drain_timeout_s, self.abort)
         if self.flow.write_paused:
             self._drain.start()
+
+    def _upgrade(self) -> None:
+        if self._ending or self.transport.is_closing():
+            return
+        super().handle_websocket_upgrade()
+        self.transport.resume_reading()
+        # This object has done its part. Without these it is freed, and not left to the collector.
+        self._ending = True
+        self._drain = None
+        self.parser = self.scope = self.flow = self.transport = cast(Any, None)
 
     # Ends.
 
@@ -183,11 +222,12 @@ class HttpConnection(HttpToolsProtocol):
             self._answer(status, sentence)
         self.end_after_answer(still_sending=True)
 
-    def _answer(self, status: HTTPStatus, sentence: str) -> None:
+    def _answer(self, status: HTTPStatus, sentence: str, headers: bytes = b"") -> None:
         body = (sentence + "\n").encode()
         self.transport.write(
             STATUS_LINE[status]
             + b"content-type: text/plain; charset=utf-8\r\n"
+            + headers
             + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             + body
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,10 @@ from django.conf import settings
 
 from dashboard import protocol
 from dashboard.connection import Connection
+from dashboard.garbage import Apart
+from dashboard.granted import why_not
 from dashboard.protocol import Close
+from dashboard.sharing import Grants
 from dashboard.viewer import Viewer
 
 EXPECTED_PER_ADDRESS = 50  # sockets that have not said yet whose they are
@@ -43,6 +46,7 @@ class Members:
         self._sockets: Counter[str] = Counter()  # by person or token
         self._expected: Counter[str] = Counter()  # by address
         self._ending: set[asyncio.Task[None]] = set()
+        self._apart = Apart()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -64,11 +68,16 @@ class Members:
     def join(self, connection: Connection, viewer: Viewer, end: End) -> None:
         self._members[connection] = Member(viewer, end)
         self._sockets[viewer.name] += 1
+        self._apart.more(len(self._members))
 
     def leave(self, connection: Connection) -> None:
         member = self._members.pop(connection, None)
         if member is not None:
             _count_down(self._sockets, member.viewer.name)
+
+    def tidy(self) -> None:
+        """Frees what those who have left may have left behind; to be called now and then."""
+        self._apart.tidy(len(self._members))
 
     def expect(self, address: str) -> bool:
         """Notes a socket that is still to say whose it is; False when too many do already."""
@@ -104,6 +113,17 @@ class Members:
             member = self._members.get(connection)
             if member is not None:
                 self._end(member, code, reason)
+
+    def limit(self, accounts: Mapping[int, Grants]) -> None:
+        """Ends the watches of these accounts that are not (or no longer) granted to them."""
+        for connection, member in self._members.items():
+            grants = accounts.get(member.viewer.user or 0)
+            if grants is None:
+                continue
+            gone = [one for one in connection.watches.values() if not grants.allow(one.subject)]
+            told = [connection.forbid(one, why_not(one.subject)) for one in gone]
+            if not all(told):
+                self._end(member, Close.POLICY, "too many answers wait to be read: read them")
 
     def _end_where(self, why: Callable[[Viewer], str], code: Close) -> None:
         for member in self._members.values():

@@ -23,10 +23,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import Any, cast
 
 import uvicorn
+from django.core.exceptions import RequestAborted
 
 from dashboard.child import READY, Leash
 from dashboard.http_protocol import HttpConnection
-from dashboard.leaving import leave_in_time, leaving_within
+from dashboard.leaving import FORCED_STOP_TIMEOUT_S, STOP_TIMEOUT_S, leave_in_time, leaving_within
 from dashboard.listener import BACKLOG
 from dashboard.serving import state
 from dashboard.socket import LiveSocket
@@ -45,6 +46,7 @@ CONNECTIONS_TIMEOUT_S = 2.0
 TASKS_TIMEOUT_S = 0.4
 BACKGROUND_TIMEOUT_S = 1.2  # at least
 BACKGROUND_DEADLINE_S = 4.5
+ACCEPTED_AT_ONCE = 16
 LOOK_AGAIN_S = 0.02
 LINGER_TICK_S = 0.1
 LEAVE_TIMEOUT_S = 30.0
@@ -74,7 +76,7 @@ class Server(uvicorn.Server):
         self.handle_signals = handle_signals
         self.leash = leash
         self.linger_s = linger_s
-        self.when_stopping: Callable[[], None] | None = None
+        self.when_stopping: Callable[[float], None] | None = None  # within so many seconds
         self.serving = asyncio.Event()
         self._listeners: list[socket.socket] = []
         self._told = asyncio.Event()  # to stop or to leave
@@ -82,12 +84,15 @@ class Server(uvicorn.Server):
         self._stop_began_s = 0.0
 
     def stop(self) -> None:
-        """Begin to stop; a second call drops every connection at once.
+        """Begin to stop; a second call drops every connection and leaves within a second.
 
         Not in a child, which hears of its supervisor's death twice.
         """
         if self._stop.is_set():
-            self.force_exit = self.leash is None
+            if self.leash is None and not self.force_exit:
+                self.force_exit = True
+                if self.when_stopping is not None:
+                    self.when_stopping(FORCED_STOP_TIMEOUT_S)
         elif not self.linger_s or not self.serving.is_set():
             self._begin_to_stop()
         self._stop.set()
@@ -95,7 +100,7 @@ class Server(uvicorn.Server):
 
     def _begin_to_stop(self) -> None:
         if self.when_stopping is not None:
-            self.when_stopping()
+            self.when_stopping(STOP_TIMEOUT_S)
         self._stop_began_s = time.monotonic()
         self.should_exit = True
 
@@ -111,8 +116,11 @@ class Server(uvicorn.Server):
         state.ready = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._listeners = sockets or []
+        # libuv takes one connection of each listening socket a turn, so a new publisher would wait
+        # for a turn of each browser that came before it.
+        doors = [door for one in sockets or [] for door in _copies(one)]
+        await super().startup(doors)
+        self._listeners = doors
         state.ready = True
         self.serving.set()
         if self.on_ready is not None:
@@ -173,6 +181,7 @@ class Server(uvicorn.Server):
         for connection in list(connections):
             cast(LiveSocket | HttpConnection, connection).abort()
         await self._wait(TASKS_TIMEOUT_S, connections, self.server_state.tasks)
+        asyncio.get_running_loop().set_exception_handler(_hear_of_error)
         for task in list(self.server_state.tasks):
             task.cancel()
         await self._wait(TASKS_TIMEOUT_S, self.server_state.tasks)
@@ -209,6 +218,17 @@ class Server(uvicorn.Server):
             for number in heard:
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)  # we are leaving already
+
+
+def _hear_of_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Django leaves this error behind where a request is cancelled whose client has gone."""
+    if not isinstance(context.get("exception"), RequestAborted):
+        loop.default_exception_handler(context)
+
+
+def _copies(listener: socket.socket) -> list[socket.socket]:
+    """The listener, and so many more of the same that each turn accepts ACCEPTED_AT_ONCE."""
+    return [listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
 
 def make_config(

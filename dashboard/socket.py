@@ -2,7 +2,8 @@
 
 What it adds, and why, in one line each:
 
-- a peer that does not read is cut after 5 s without drain, and the app is told (code 4408);
+- a peer that does not read is told to go (4408), and the app too, after 5 s without drain; it is
+  cut when it has not read that 2 s later;
 - while we cannot write we do not read either, so that a peer cannot make us pile up answers;
 - limits on size, fragments and rate of what comes in (`frame_guard.py`);
 - a peer that does not answer a close frame is cut after 1 s, so a shutdown never waits for it;
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio.transports import BaseTransport
 from http import HTTPStatus
 from typing import Any
 
@@ -25,12 +27,14 @@ from websockets.exceptions import InvalidState, ProtocolError
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from dashboard.drain import DrainWatch
 from dashboard.frame_guard import FrameLimits, GuardedConnection
 from dashboard.socket_flow import ABNORMAL, SteadySocket
 
 NOT_VALID_TEXT = 1007
 OUR_BUG = 1011
 RESTARTING = 1012
+SLOW_CONSUMER = 4408
 NO_PONG = 4410
 
 REASON_BYTES = 123  # what a close frame has room for
@@ -55,11 +59,19 @@ class LiveSocket(SteadySocket):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.logger = logger
+        plain = self.conn
+        plain.parser.close()  # with it open nobody but the garbage collector would free it
         self.conn: GuardedConnection = GuardedConnection(
-            self.limits, self.loop.time, self.conn.available_extensions
+            self.limits, self.loop.time, plain.available_extensions
         )
 
-    # The transport calls this.
+    # The transport calls these.
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self._drain = DrainWatch(
+            self.loop, self.transport, self.drain_timeout_s, self._dismiss_slow_consumer
+        )
 
     def data_received(self, data: bytes) -> None:
         self.conn.receive_data(data)
@@ -252,6 +264,12 @@ class LiveSocket(SteadySocket):
         self.flush()
 
     # The rest is bookkeeping.
+
+    def _dismiss_slow_consumer(self) -> None:
+        """The close frame stands behind what the peer has not read: it sees it if it reads on."""
+        self.arm_cut(self.slow_grace_s)
+        self.close(SLOW_CONSUMER, f"nothing was read for {self.drain_timeout_s:g} s")
+        self.writable.set()  # wakes a send() that waits: it need not wait for the cut
 
     def _reject_written(self) -> None:
         """The parser has made an HTTP answer that is not 101: write it and hang up."""

@@ -12,19 +12,25 @@ from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from dashboard.drain import DrainWatch, keep_kernel_backlog_small, reset
+from dashboard.drain import (
+    DrainWatch,
+    keep_kernel_backlog_small,
+    keep_kernel_inbox_small,
+    reset,
+)
 from dashboard.inbox import Gate, Inbox
 
 ABNORMAL = 1006
-SLOW_CONSUMER = 4408
 
 
 class SteadySocket(WebSocketsSansIOProtocol):
     """uvicorn's sans-IO protocol with bounded buffers, and ends that do not wait for the peer."""
 
     write_high_water_bytes = 64 * 1024
+    inbox_bytes = 32 * 1024
     drain_timeout_s = 5.0
     close_timeout_s = 1.0
+    slow_grace_s = 2.0
 
     def __init__(
         self,
@@ -63,9 +69,7 @@ class SteadySocket(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=self.write_high_water_bytes)
         keep_kernel_backlog_small(self.transport, self.write_high_water_bytes)
-        self._drain = DrainWatch(
-            self.loop, self.transport, self.drain_timeout_s, self._cut_slow_consumer
-        )
+        keep_kernel_inbox_small(self.transport, self.inbox_bytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.stop_keepalive()
@@ -79,6 +83,7 @@ class SteadySocket(WebSocketsSansIOProtocol):
         self.writable.set()  # wakes a send() that waits for a drain that never comes
         if exc is None:
             self.transport.close()
+        self._free()
 
     def eof_received(self) -> None:
         """The peer sends no more; asyncio closes the transport once it is drained."""
@@ -141,13 +146,17 @@ class SteadySocket(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
 
-    def arm_cut(self) -> None:
+    def arm_cut(self, timeout_s: float | None = None) -> None:
         if self.close_timer is None and not self.disconnected:
-            self.close_timer = self.loop.call_later(self.close_timeout_s, self.abort)
+            timeout_s = self.close_timeout_s if timeout_s is None else timeout_s
+            self.close_timer = self.loop.call_later(timeout_s, self.abort)
 
-    def _cut_slow_consumer(self) -> None:
-        self.tell_app(SLOW_CONSUMER, f"the peer read nothing for {self.drain_timeout_s:g} s")
-        reset(self.transport)
+    def _free(self) -> None:
+        """Forgets what would keep this object, and what it has read, until the collector comes."""
+        self._drain = None
+        self.conn.parser.close()
+        if self.handshake_initiated and hasattr(self, "scope"):
+            self.scope["extensions"].pop("pulseboard.socket", None)
 
     def _stop_timers(self) -> None:
         if self._drain is not None:

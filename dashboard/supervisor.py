@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 120.0  # a busy machine, and a long log to read
 KILL_AFTER_S = STOP_TIMEOUT_S + 0.1  # a child ends by itself before that
+KILLED_TIMEOUT_S = 2.0  # one that waits for a disk ends when the disk has answered
 LEAVE_TIMEOUT_S = 60.0  # one whose place is taken may let its clients go one by one
 STEADY_S = 10.0  # a child that lived so long is replaced at once
 
@@ -43,7 +44,11 @@ class StartFailed(Exception):
 
 
 class Supervisor:
-    """`command` starts one child when an option --child with its assignment is added to it."""
+    """`command` starts one child when an option --child with its assignment is added to it.
+
+    `on_ready` is called once, when all of them answer; `on_roll` when a rolling restart begins
+    (True) and when it is over. `linger_s` is what each child's stop takes longer (DRAIN_SECONDS).
+    """
 
     def __init__(
         self,
@@ -264,34 +269,7 @@ class Supervisor:
         if late:
             for child in leaving:
                 child.signal(signal.SIGKILL)
-            await asyncio.wait(late)
-
-
-def run(
-    command: list[str],
-    listener: socket.socket,
-    workers: int,
-    *,
-    collect: bool = True,
-    linger_s: float = 0.0,
-    on_ready: Callable[[], None] = lambda: None,
-    on_roll: Callable[[bool], None] = lambda rolling: None,
-) -> None:
-    """Serves with so many processes until SIGTERM or SIGINT. Raises StartFailed.
-
-    `on_ready` is called once, when all of them answer; `on_roll` when a rolling restart begins
-    (True) and when it is over. `linger_s` is what each child's stop takes longer (DRAIN_SECONDS).
-    """
-
-    async def main() -> None:
-        await Supervisor(
-            command,
-            listener,
-            workers,
-            collect=collect,
-            linger_s=linger_s,
-            on_ready=on_ready,
-            on_roll=on_roll,
-        ).run()
-
-    asyncio.run(main())
+            _, late = await asyncio.wait(late, timeout=KILLED_TIMEOUT_S)
+            for child in leaving if late else ():
+                if not child.ended.is_set():
+                    logger.error("pid %d was killed and has not ended: it is left", child.pid)

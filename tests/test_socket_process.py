@@ -108,7 +108,10 @@ def test_stuck_clients_of_every_kind_do_not_keep_the_process(
         assert running.end() == 0
         with pytest.raises(ConnectionClosed, match="1012"):
             healthy.recv(timeout=END_S)
-    assert running.rest()[0] == "background left\nrun returned\n"
+    said, logged = running.rest()
+    assert said == "background left\nrun returned\n"
+    assert "a request was dropped: the server is stopping" in logged
+    assert "Traceback" not in logged
     for one in stuck:
         one.close()
 
@@ -126,6 +129,16 @@ def test_a_background_that_hangs_does_not_keep_the_process(
     running = program(how)
     assert running.end() == 0
     assert re.search(sentence, running.rest()[1])
+
+
+def test_a_second_signal_ends_the_process_within_a_second(program: Callable[..., Program]) -> None:
+    running = program("slow")
+    with running.open() as client:
+        running.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed, match="1012"):
+            client.recv(timeout=END_S)
+    assert running.end() == 0
+    assert "something did not stop within 1 s: leaving without it" in running.rest()[1]
 
 
 def test_a_stop_is_promised_to_take_five_seconds_at_most() -> None:

@@ -35,6 +35,11 @@ class Impatient(LiveSocket):
 
     drain_timeout_s = 0.3
     close_timeout_s = 0.2
+    slow_grace_s = 0.2
+
+
+class Forgiving(Impatient):
+    slow_grace_s = 600.0
 
 
 class ImpatientWithoutRates(Impatient):
@@ -74,12 +79,24 @@ async def test_a_reader_that_stops_is_cut_and_the_app_is_told_4408() -> None:
         await running.connect(receive_bytes=SMALL_KERNEL_BUFFER_BYTES) as peer,
     ):
         code, reason = await app.goodbye()
-        assert (code, reason) == (4408, "the peer read nothing for 0.3 s")
+        assert (code, reason) == (4408, "nothing was read for 0.3 s")
         assert isinstance(app.failure, OSError)
         await aeventually(lambda: not running.connections)
         with pytest.raises(ConnectionResetError):  # the kernel's socket goes too
             while True:
                 await peer._more()
+
+
+async def test_a_reader_that_stops_and_reads_on_sees_4408() -> None:
+    app = Firehose()
+    async with (
+        serving(app, Forgiving) as running,
+        await running.connect(receive_bytes=SMALL_KERNEL_BUFFER_BYTES) as peer,
+    ):
+        await app.goodbye()  # the application does not wait for the peer
+        assert await peer.goodbye() == (4408, "nothing was read for 0.3 s")
+        await peer.send(frame(CLOSE, b"\x11\x38"))
+        await aeventually(lambda: not running.connections)
 
 
 async def test_a_reader_that_stops_costs_little_memory_until_it_is_cut() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import ssl
 import sys
 import tempfile
@@ -80,6 +81,12 @@ class Command(BaseCommand):
         parser.add_argument("--child", type=Assignment.from_json, help=argparse.SUPPRESS)
         parser.set_defaults(host=settings.HOST, port=settings.PORT, workers=settings.WORKERS)
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        super().run_from_argv(argv)
+        from dashboard.leaving import leave_at_once
+
+        leave_at_once()
+
     def handle(self, *args: Any, **options: Any) -> None:
         with suppress(KeyboardInterrupt):  # before the server takes the signal over
             if options["child"] is not None:
@@ -145,19 +152,21 @@ def serve_here(listener: Any, given: Roles, on_ready: Any, tls: ssl.SSLContext |
 
 def supervise(options: dict[str, Any], listener: Any, on_ready: Any) -> None:
     """Serves in several processes until it is told to stop."""
-    from dashboard import supervisor, systemd
+    from dashboard import systemd
+    from dashboard.supervisor import StartFailed, Supervisor
 
+    several = Supervisor(
+        child_command(options),
+        listener,
+        options["workers"],
+        collect=not (options["no_jobs"] or options["no_collect"]),
+        linger_s=settings.DRAIN_SECONDS,
+        on_ready=on_ready,
+        on_roll=lambda rolling: systemd.notify("RELOADING=1" if rolling else "READY=1"),
+    )
     try:
-        supervisor.run(
-            child_command(options),
-            listener,
-            options["workers"],
-            collect=not (options["no_jobs"] or options["no_collect"]),
-            linger_s=settings.DRAIN_SECONDS,
-            on_ready=on_ready,
-            on_roll=lambda rolling: systemd.notify("RELOADING=1" if rolling else "READY=1"),
-        )
-    except supervisor.StartFailed as error:
+        asyncio.run(several.run())
+    except StartFailed as error:
         leave(str(error))
 
 
