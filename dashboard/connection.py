@@ -12,6 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from django import db
 
@@ -22,6 +23,9 @@ from dashboard.ring import Ring
 from dashboard.sinks import Sink
 from metrics import stats
 from metrics.query import ExpressionError
+
+if TYPE_CHECKING:
+    from dashboard.sharing import Subject
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +41,16 @@ def _nothing() -> None:
     pass
 
 
+def _nothing_to_write(most_bytes: int = 0) -> list[Message]:
+    return []
+
+
 class Watch:
     """One of a connection's watches. Without a `ring` it is answered once."""
 
     __slots__ = (
         "begun", "connection", "drawing", "drawn", "drawn_seq", "epoch", "id", "is_conflated",
-        "on_end", "picture", "ring", "seq",
+        "on_end", "picture", "ring", "seq", "subject",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +73,7 @@ class Watch:
         self.begun = False  # something was sent already
         self.is_conflated = False  # what is sent next stands for several updates
         self.connection: Connection | None = None
+        self.subject: Subject | None = None  # what a right to watch it is looked up by
 
     def is_behind_ring(self) -> bool:
         """Whether only a snapshot can help."""
@@ -133,10 +142,18 @@ class Connection:
         watch.drawing = watch.drawn = None
         watch.on_end()
 
+    def forbid(self, watch: Watch, sentence: str) -> bool:
+        """Ends a watch that is not allowed any longer: nothing more of it is sent, nor a snapshot
+        that is being made. False when too many answers wait to tell the client."""
+        self.remove(watch.id)
+        return self.say(protocol.encode(protocol.Error("forbidden", sentence, watch.id)))
+
     def close(self) -> None:
         """Ends all watches; what is still to be written is dropped."""
         for id in list(self.watches):
             self.remove(id)
+        # The two would keep one another until the garbage collector comes.
+        self._sink.take = self._sink.take_own = _nothing_to_write
 
     def mark(self, watch: Watch) -> None:
         """A watch has something to write."""

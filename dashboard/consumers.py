@@ -10,8 +10,8 @@ from typing import Any
 from channels.db import aclose_old_connections
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from dashboard import annotating, protocol
 from dashboard import hub as hubs
-from dashboard import protocol
 from dashboard.acks import ACK_MS, TooSlow, Window
 from dashboard.connection import Connection
 from dashboard.frames import Form, Message
@@ -195,6 +195,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.connection.remove(message.id)
         elif isinstance(message, protocol.Ack):
             self._sink.acknowledge(message.frames)
+        elif isinstance(message, protocol.Annotate):
+            annotating.begin(self._viewer, message, self._answer)
         else:
             await self._watch(message, self._viewer)
 
@@ -228,6 +230,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._refuse(refused.code, str(refused), message.id)
         else:
             self.connection.add(watch)
+
+    async def _answer(self, frame: protocol.ServerMessage) -> None:
+        """Says what took its time, if there is still somebody to hear it."""
+        if not self._closing:
+            await self._say(frame)
 
     async def _refuse(self, code: protocol.ErrorCode, sentence: str, id: int | None = None) -> None:
         await self._say(protocol.Error(code, sentence, id))

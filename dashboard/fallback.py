@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from dashboard import annotating, protocol
 from dashboard import hub as hubs
 from dashboard.body_limit import BodyLimit
 from dashboard.fallback_door import Refused, answer, refuse, viewer_of
 from dashboard.fallback_poll import Poll
 from dashboard.fallback_stream import Stream, stream_of
-from dashboard.fallback_talk import BODY_BYTES, body_of, frames, question
+from dashboard.fallback_talk import BODY_BYTES, annotation, body_of, frames, question
 from dashboard.headers import secured
 from dashboard.protocol import Close
 
-SOCKET, EVENTS, POLL = "/live/", "/live/events", "/live/poll"
+SOCKET, EVENTS, POLL, ANNOTATE = "/live/", "/live/events", "/live/poll", "/live/annotate"
 WHAT_IT_IS = (
     "This address speaks WebSocket (subprotocol pulseboard.v1 or pulseboard.v1.json); the request "
     "came without the header Upgrade: websocket, which a proxy on the way may have taken out. "
@@ -38,7 +39,7 @@ class Fallback:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         path = scope["path"]
-        if path in (EVENTS, POLL) or path.startswith(f"{EVENTS}/"):
+        if path in (EVENTS, POLL, ANNOTATE) or path.startswith(f"{EVENTS}/"):
             await self._own(scope, receive, secured(scope, send))  # type: ignore[arg-type]
         elif path == SOCKET and not _is_browser(scope):
             await _say_what_it_is(secured(scope, send))  # type: ignore[arg-type]
@@ -71,6 +72,8 @@ async def _answer(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await _poll(scope, receive, send)
         elif scope["path"] == EVENTS:
             await _stream(scope, receive, send)
+        elif scope["path"] == ANNOTATE:
+            await _annotate(scope, receive, send)
         else:
             await _frames(scope, receive, send)
     except Refused as refused:
@@ -100,6 +103,14 @@ async def _frames(scope: dict[str, Any], receive: Any, send: Any) -> None:
     stream = stream_of(scope["path"].removeprefix(f"{EVENTS}/"), await viewer_of(scope))
     await stream.take(frames(await body_of(receive)))
     await answer(send, 200, b"[]")
+
+
+async def _annotate(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Any process can do it, whichever has the stream."""
+    _expect(scope, "POST")
+    viewer = await viewer_of(scope)
+    answered = await annotating.outcome(viewer, annotation(await body_of(receive)))
+    await answer(send, 200, f"[{protocol.encode(answered)}]".encode())
 
 
 def _expect(scope: dict[str, Any], *methods: str) -> None:

@@ -11,6 +11,8 @@ import logging
 import weakref
 from typing import Any
 
+import msgspec
+
 from dashboard import protocol
 from dashboard.connection import Connection
 from dashboard.fallback_door import Refused
@@ -31,12 +33,24 @@ SNAPSHOTS_S = 1.0  # other news waits at most so long for snapshots that are bei
 ANSWER_BYTES = 4 * 1024 * 1024  # and one frame more
 LINGER_S = 10.0  # between two polls the list of metrics is followed on
 BEAT, BYE = '{"type":"heartbeat"', '{"type":"bye"'
+FORBIDDEN = '{"type":"error","code":"forbidden"'
 
 _lingering: weakref.WeakKeyDictionary[MetricsFeed, asyncio.TimerHandle] = (
     weakref.WeakKeyDictionary()
 )
 
 _drawing_on: set[asyncio.Task[None]] = set()
+
+
+class _OfWatch(msgspec.Struct):
+    id: int | None = None
+
+
+_id_decoder = msgspec.json.Decoder(_OfWatch)
+
+
+def _id_of(frame: str) -> int | None:
+    return _id_decoder.decode(frame).id
 
 
 class Poll:
@@ -113,6 +127,10 @@ class Poll:
     async def _take_frame(self, text: str) -> None:
         if text.startswith(BEAT):
             return
+        if text.startswith(FORBIDDEN):
+            # What was gathered of it before the right went is not to be sent any more.
+            gone = _id_of(text)
+            self._frames = [one for one in self._frames if _id_of(one) != gone]
         if self._bytes >= ANSWER_BYTES:
             self._finish()
             await asyncio.Event().wait()  # the rest is for the next poll

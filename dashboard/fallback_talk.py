@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 BODY_BYTES = 512 * 1024  # 100 watches with the longest expressions fit
 LONGEST_WAIT_MS = 20_000
 OUR_BUG = "a mistake of ours; it is in the server's log"
+ANNOTATE_ELSEWHERE = "no annotate here: POST the frame to /live/annotate"
 
 WaitMs = Annotated[int, msgspec.Meta(ge=100, le=LONGEST_WAIT_MS)]
 
@@ -74,6 +75,17 @@ def frames(body: bytes) -> list[protocol.ClientMessage]:
     return _decoded(raw, "frames")
 
 
+def annotation(body: bytes) -> protocol.Annotate:
+    """The annotation asked for. Raises Refused."""
+    try:
+        message = protocol.decode(body)
+    except ValueError as error:
+        raise Refused(Close.BAD_MESSAGE, str(error)) from None
+    if not isinstance(message, protocol.Annotate):
+        raise Refused(Close.BAD_MESSAGE, "expected an annotate frame, as docs/protocol.md has it")
+    return message
+
+
 def _decoded(raw: list[msgspec.Raw], name: str) -> list[protocol.ClientMessage]:
     found = []
     for number, one in enumerate(raw):
@@ -99,6 +111,8 @@ class Talk:
             self._connection.remove(message.id)
         elif isinstance(message, protocol.Hello):
             self._refuse("bad_message", "no hello here: send Authorization: Bearer pb_...")
+        elif isinstance(message, protocol.Annotate):
+            self._refuse("bad_message", ANNOTATE_ELSEWHERE, ref=message.ref)
         elif isinstance(message, Asked):
             await self._watch(message)
 
@@ -118,6 +132,8 @@ class Talk:
             else:
                 self._connection.add(watch)
 
-    def _refuse(self, code: protocol.ErrorCode, sentence: str, id: int | None = None) -> None:
-        if not self._connection.say(protocol.encode(protocol.Error(code, sentence, id))):
+    def _refuse(
+        self, code: protocol.ErrorCode, sentence: str, id: int | None = None, ref: str | None = None
+    ) -> None:
+        if not self._connection.say(protocol.encode(protocol.Error(code, sentence, id, ref))):
             raise Refused(Close.RATE_LIMITED, "too many answers wait to be read: come back in 5 s")

@@ -6,7 +6,7 @@ A feed has a ring of encoded frames and a snapshot. Touched only from the event 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class EventsFeed:
 
     def add(self, events: Iterable[StoredEvent], arrived_ns: int = 0) -> None:
         """Tells everybody of events, but for those that are known."""
-        known = {item.id for item in self._events}
+        known = self.ids()
         new = [_item(event) for event in events if event.id not in known]
         if new:
             self._events.extend(new)
@@ -46,6 +46,16 @@ class EventsFeed:
                 lambda cursor: Frame(protocol.encode(protocol.Events(0, new, cursor)), cursor),
                 arrived_ns,
             )
+
+    def ids(self) -> set[int]:
+        return {item.id for item in self._events}
+
+    def drop(self, ids: Set[int]) -> None:
+        """These were deleted: whoever comes from now on is not told of them."""
+        if ids:
+            kept = [item for item in self._events if item.id not in ids]
+            self._events = deque(kept, maxlen=EVENTS_KEPT)
+            self._picture = None
 
     def picture(self, limit: int) -> Frame:
         if self._picture is None or self._picture[0] != limit:

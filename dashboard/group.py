@@ -1,7 +1,8 @@
 """The process's one member of the channel group: rings for others, and listens for their ring.
 
-A ring says "look at the log" (or "look at rights"), nothing more. Without it the log's tail finds
-everything a little later, so a layer that fails, drops, repeats or reorders costs milliseconds.
+A ring says "look at the log" (or at rights, or at who is on a dashboard), nothing more. Without it
+the log's tail finds everything a little later, so a layer that fails, drops, repeats or reorders
+costs milliseconds.
 """
 
 from __future__ import annotations
@@ -27,22 +28,28 @@ PAUSE_S = 0.005  # between two rings: what is committed meanwhile shares the nex
 
 
 class Group:
-    """Touched only from the event loop. `on_ring` is called when another process rings, and
-    `on_rights` when it says that somebody's rights have changed."""
+    """Touched only from the event loop. `on_ring` is called when another process rings,
+    `on_rights` when it says that somebody's rights have changed, `on_people` when it says that
+    somebody has come to a dashboard or left it."""
 
     def __init__(
-        self, on_ring: Callable[[], None], on_rights: Callable[[], None] = lambda: None
+        self,
+        on_ring: Callable[[], None],
+        on_rights: Callable[[], None] = lambda: None,
+        on_people: Callable[[], None] = lambda: None,
     ) -> None:
         self._layer: Any = get_channel_layer()
         self._on_ring = on_ring
         self._on_rights = on_rights
+        self._on_people = on_people
         self._news = asyncio.Event()
-        self._rights = False
+        self._rights = self._people = False
         self._name = uuid.uuid4().hex  # our own rings come back to us too
 
-    def ring(self, rights: bool = False) -> None:
+    def ring(self, rights: bool = False, people: bool = False) -> None:
         """Tells the other processes that there is something new; many calls may be one ring."""
         self._rights |= rights
+        self._people |= people
         self._news.set()
 
     async def send(self) -> None:
@@ -53,7 +60,9 @@ class Group:
             message = {"type": "bell", "from": self._name}
             if self._rights:
                 message["rights"] = "changed"
-                self._rights = False
+            if self._people:
+                message["people"] = "changed"
+            self._rights = self._people = False
             try:
                 async with asyncio.timeout(SEND_S):
                     await self._layer.group_send(layers.BELL_GROUP, message)
@@ -95,3 +104,5 @@ class Group:
             self._on_ring()
             if message.get("rights"):
                 self._on_rights()
+            if message.get("people"):
+                self._on_people()

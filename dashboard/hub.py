@@ -21,8 +21,10 @@ from django.conf import settings
 from dashboard import protocol
 from dashboard.arrivals import Arrivals
 from dashboard.feeds import EVENTS_KEPT, EventsFeed, MetricsFeed
+from dashboard.granted import Granted
 from dashboard.group import Group
 from dashboard.members import Members
+from dashboard.presence import SYNC_S, TICK_S, Presence
 from dashboard.protocol import Close
 from dashboard.queries import Queries
 from dashboard.viewer import rights_gone
@@ -68,7 +70,8 @@ class Hub:
         self._tail: Tail | None = None
         self._arrivals = Arrivals()
         self._rights_changed = asyncio.Event()
-        self._group = Group(self._look_at_log, self._rights_changed.set)
+        self.presence = Presence(loop, lambda: self._group.ring(people=True))
+        self._group = Group(self._look_at_log, self._rights_changed.set, self.presence.news.set)
         self._held: list[Committed] | None = []  # what came before the past was read
         self._deletions = 0  # how far the catalog's were followed
         self._metrics_timer: asyncio.TimerHandle | None = None
@@ -76,6 +79,7 @@ class Hub:
         self.head = Head(now_ms() - span_ms, span_ms=span_ms, most_samples=settings.HEAD_SAMPLES)
         self.readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
         self.members = Members(loop)
+        self.granted = Granted(self.members.limit)
         self.queries = Queries(self.head, self.readers)
         self.events = EventsFeed()
         self.metrics = MetricsFeed(self.head)
@@ -114,6 +118,8 @@ class Hub:
         self._run(self._every(SECOND_S, self._forget_deleted))
         self._run(self._every(protocol.HEARTBEAT_MS / 1000, self._heartbeat))
         self._run(self._every(EXPIRE_S, self._expire))
+        self._run(self._every(SYNC_S, self.presence.sync, self.presence.news))
+        self._run(self._every(TICK_S, self.presence.tick))
         self._run(self._group.follow())
         self._run(self._group.send())
 
@@ -125,6 +131,7 @@ class Hub:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.presence.stop()
         if self._tail is not None and self._tail.is_alive():
             await self._loop.run_in_executor(None, self._tail.finish)
         self.readers.shutdown(wait=False, cancel_futures=True)
@@ -170,6 +177,11 @@ class Hub:
         """Tells the other processes that somebody's rights have changed; any thread."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._group.ring, True)
+
+    def look_at_rights(self) -> None:
+        """At once, whoever has changed them; any thread."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._rights_changed.set)
 
     def _look_at_log(self) -> None:
         if self._tail is not None:
@@ -240,6 +252,7 @@ class Hub:
         stats.set("connections", len(self.members))
         stats.set("watches", sum(len(connection.watches) for connection in self.members))
         stats.set("live_queries", len(self.queries))
+        stats.set("people", len(self.presence))
         stats.set("head_samples", self.head.samples())
         stats.set("head_series", len(self.head))
 
@@ -249,6 +262,7 @@ class Hub:
             gone = await beside_loop(rights_gone, viewers)
             if gone:
                 self.members.end_where(lambda viewer: gone.get(viewer, ""), Close.UNAUTHENTICATED)
+        await self.granted.look(self.members.viewers())
 
     async def _forget_deleted(self) -> None:
         """Series may be deleted in any process, and a publisher here may have noticed first."""
@@ -258,10 +272,15 @@ class Hub:
             self.head.drop(ids)
             self.queries.drop_series(set(ids))
             self.metrics.begin_anew()
+            # Events may have been deleted with them (manage.py demo --remove).
+            events = self.events.ids()
+            stored = await beside_loop(warm.newest_events, EVENTS_KEPT)
+            self.events.drop(events - {event.id for event in stored})
 
     async def _expire(self) -> None:
         self.head.expire(now_ms())
         self.queries.expire(time.monotonic())
+        self.members.tidy()
         if self.metrics.watchers:
             self.metrics.changed(await beside_loop(catalog.load_metrics))
             self._flush_metrics_soon()

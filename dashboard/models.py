@@ -1,8 +1,9 @@
-"""Dashboards, their panels, and the links that sign a person in once."""
+"""Dashboards, their panels, with whom they are shared; links that sign in; who is there."""
 
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
@@ -77,6 +78,37 @@ class Panel(models.Model):
         return self.title
 
 
+class Share(models.Model):
+    """Shows a dashboard to one person, or to everybody in a group (dashboard.sharing)."""
+
+    dashboard = models.ForeignKey(Dashboard, models.CASCADE, related_name="shares")
+    group = models.ForeignKey(Group, models.CASCADE, null=True, blank=True, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="person",
+    )
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(group=None, user__isnull=False)
+                | models.Q(user=None, group__isnull=False),
+                name="share_with_one",
+                violation_error_message="Expected a group or a person, one of the two.",
+            ),
+            models.UniqueConstraint(fields=("dashboard", "group"), name="share_group_once"),
+            models.UniqueConstraint(fields=("dashboard", "user"), name="share_user_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.group} (group)" if self.group else str(self.user)
+
+
 class SigninLink(models.Model):
     """A link that signs one person in once. Only a hash of its secret is kept."""
 
@@ -84,3 +116,18 @@ class SigninLink(models.Model):
     secret_hash = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
+
+
+class Present(models.Model):
+    """Who is on which dashboard by what one serving process knows (dashboard.presence_rows).
+
+    There only while somebody is, and rewritten every few seconds: an old one does not count.
+    """
+
+    process = models.CharField(max_length=100, primary_key=True)
+    version = models.BigIntegerField(help_text="Changes with the people.")
+    seen_at = models.DateTimeField(help_text="By the database's clock.")
+    people = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "present"

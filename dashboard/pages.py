@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.http import HttpRequest
 
+from dashboard import sharing, tabs
 from dashboard.models import Panel
+from metrics import access
 from metrics.models import Metric
 
 LIVE_PATH = "/live/"
@@ -20,15 +23,24 @@ UNIT_PER_SECOND = {
 }
 
 
-def page(user: object, title: str, panels: Iterable[Panel] = ()) -> dict[str, Any]:
+def page(request: HttpRequest, title: str, panels: Iterable[Panel] = ()) -> dict[str, Any]:
     """The `page` object that templates emit as JSON."""
+    user = request.user
     return {
         "live_path": LIVE_PATH,
+        "live_tabs": tabs.group_of(request),
         "title": title,
         "needs_password": isinstance(user, User) and not user.has_usable_password(),
         "default_range_ms": DEFAULT_RANGE_MS,
+        "may_annotate": access.may_annotate(user),
         "panels": [panel_json(panel) for panel in panels],
     }
+
+
+def rights(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: `sees_only_shared`, which asks the database only where it is used."""
+    user = getattr(request, "user", None)
+    return {"sees_only_shared": lambda: user is not None and sharing.sees_only_shared(user)}
 
 
 def panel_json(panel: Panel) -> dict[str, Any]:

@@ -1,17 +1,20 @@
 """Every frame and every close code of the live protocol.
 
 The one definition: `manage.py protocol` makes the JSON Schema, docs/protocol.md, the browser's
-constants and types, and the example frames that both languages' tests read from what stands here
-and in dashboard/protocol_examples.py. This is the JSON form; under `pulseboard.v1` snapshots and
-updates are binary (dashboard/binary_frames.py), and everything else is as here.
+constants and types, and the example frames that both languages' tests read from what stands here,
+in close_codes.py and in protocol_examples.py. This is the JSON form; under `pulseboard.v1`
+snapshots and updates are binary (dashboard/binary_frames.py), and everything else is as here.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
+
+from dashboard import close_codes
+
+Close = close_codes.Close
 
 VERSION = 1
 BINARY, JSON = "pulseboard.v1", "pulseboard.v1.json"
@@ -29,40 +32,8 @@ StepMs = Annotated[int, msgspec.Meta(ge=10, le=366 * 86_400_000)]
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Text = Annotated[str, msgspec.Meta(max_length=4000)]
 Cursor = Annotated[str, msgspec.Meta(max_length=64)]
-
-
-class Close(IntEnum):
-    """Why a socket was closed; never an uncoded close."""
-
-    NORMAL = 1000, "The page was left."
-    GOING_AWAY = 1001, "The server or the page is going away."
-    PROTOCOL = 1002, "A frame broke RFC 6455."
-    UNSUPPORTED = 1003, "A kind of frame that is not taken here: send text frames."
-    NOT_UTF8 = 1007, "A text frame was not valid UTF-8."
-    POLICY = 1008, "A limit was passed again and again."
-    TOO_BIG = 1009, "A message was larger than 64 KiB, or in too many fragments."
-    INTERNAL = 1011, "A mistake of ours; it is in the server's log. Come back."
-    RESTART = 1012, "The server restarts. Come back, at a moment of your own."
-    BAD_MESSAGE = 4400, "A message could not be understood."
-    UNAUTHENTICATED = 4401, "Not signed in, or no longer. Sign in before you come back."
-    FORBIDDEN = 4403, "Not allowed: a foreign origin, an unknown subprotocol, a missing right."
-    NOT_FOUND = 4404, "There is no socket at this path."
-    SLOW = 4408, "The reader was too slow for too long. Come back."
-    NO_PONG = 4410, "No answer to pings. Come back."
-    RESYNC = 4413, "The stream has to begin anew. Come back without a cursor."
-    RATE_LIMITED = 4429, "Too much, too fast. Come back after the wait in the reason."
-
-    meaning: str
-
-    def __new__(cls, code: int, meaning: str) -> Close:
-        member = int.__new__(cls, code)
-        member._value_ = code
-        member.meaning = meaning
-        return member
-
-
-# Codes after which a client must not come back by itself.
-TERMINAL = (Close.UNAUTHENTICATED, Close.FORBIDDEN, Close.NOT_FOUND)
+Slug = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,80}$")]
+Ref = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_.:-]{1,64}$")]
 
 ErrorCode = Literal[
     "bad_message", "bad_expression", "too_many_watches", "too_many_series", "too_many_points",
@@ -119,6 +90,17 @@ class WatchMetrics(ClientFrame, tag="watch_metrics"):
     cursor: Cursor | None = None
 
 
+class WatchPresence(ClientFrame, tag="watch_presence"):
+    """Is on a dashboard, named as in its address, and watches who else is. `away`: nobody looks at
+    it; to change that, unwatch and watch again, of which nobody is told if it takes less than 3 s.
+    """
+
+    id: WatchId
+    board: Slug
+    away: bool = False
+    cursor: Cursor | None = None
+
+
 class Unwatch(ClientFrame, tag="unwatch"):
     """Ends a watch; frames already on their way may still arrive."""
 
@@ -134,6 +116,21 @@ class Ack(ClientFrame, tag="ack"):
     """
 
     frames: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class Annotate(ClientFrame, tag="annotate"):
+    """Stores an event that a person puts on the charts; answered by `stored`, or an `error`.
+
+    Only people with the right `metrics.add_event` may, which is looked up each time. `ref` is the
+    client's own and unique, such as a UUID: the same person's same `ref` again, after a break, is
+    stored once. `time` may be left out: now. The label `author` is the server's to set.
+    """
+
+    ref: Ref
+    title: str
+    text: str = ""
+    time: int | None = None
+    labels: Labels = {}
 
 
 class ServerFrame(msgspec.Struct, tag_field="type", omit_defaults=True):
@@ -249,6 +246,30 @@ class Metrics(ServerFrame, tag="metrics"):
     cursor: str
 
 
+class Person(msgspec.Struct, omit_defaults=True):
+    """Somebody on a dashboard, however many tabs they have; `away`: none is looked at."""
+
+    name: str
+    kind: Literal["person", "token"]
+    away: bool = False
+
+
+class Presence(ServerFrame, tag="presence"):
+    """Everybody on a dashboard: at most 50 by name, `others` more. Replaces what was there."""
+
+    id: int
+    people: list[Person]
+    others: int
+    cursor: str
+
+
+class Stored(ServerFrame, tag="stored"):
+    """The annotation `ref` is on the disk. `replayed`: it was before, and was not stored again."""
+
+    ref: str
+    replayed: bool = False
+
+
 class Heartbeat(ServerFrame, tag="heartbeat"):
     """Sent every `heartbeat_ms`: the connection lives, and this is the server's clock."""
 
@@ -256,11 +277,14 @@ class Heartbeat(ServerFrame, tag="heartbeat"):
 
 
 class Error(ServerFrame, tag="error"):
-    """Something was refused: with `id`, that watch; without, the message just sent."""
+    """Something was refused: with `id`, that watch (`forbidden` also ends one later, when its right
+    goes); with `ref`, that annotation; without, the message just sent. With the code `rate_limited`
+    or `internal` it may be sent again as it is."""
 
     code: ErrorCode
     message: str
     id: int | None = None
+    ref: str | None = None
 
 
 class Bye(ServerFrame, tag="bye"):
@@ -271,8 +295,12 @@ class Bye(ServerFrame, tag="bye"):
     retry_ms: tuple[int, int]
 
 
-ClientMessage = Hello | Watch | WatchEvents | WatchMetrics | Unwatch | Ack
-ServerMessage = Welcome | Snapshot | Update | Events | Metrics | Heartbeat | Error | Bye
+ClientMessage = (
+    Hello | Watch | WatchEvents | WatchMetrics | WatchPresence | Unwatch | Ack | Annotate
+)
+ServerMessage = (
+    Welcome | Snapshot | Update | Events | Metrics | Presence | Stored | Heartbeat | Error | Bye
+)
 
 CLIENT_TYPES = tuple(str(one.__struct_config__.tag) for one in get_args(ClientMessage))
 MOST_SAID = 200  # characters: an error must not be as long as what was wrong
@@ -308,15 +336,3 @@ def encode(frame: ServerMessage) -> str:
 def encode_row(values: list[float]) -> bytes:
     """A row of a frame's `values`, NaN as null."""
     return _encoder.encode(values)
-
-
-def schema() -> dict[str, Any]:
-    """JSON Schema of both directions."""
-    (client, server), components = msgspec.json.schema_components(
-        (ClientMessage, ServerMessage), ref_template="#/$defs/{name}"
-    )
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Pulseboard live protocol, JSON form",
-        "$defs": {**components, "client": client, "server": server},
-    }

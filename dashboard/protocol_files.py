@@ -12,22 +12,37 @@ from typing import Any, get_args
 import msgspec
 
 from dashboard import binary_frames, protocol
+from dashboard.close_codes import TERMINAL
 from dashboard.protocol_examples import CLIENT_EXAMPLES, SERVER_EXAMPLES
 
 NOTE = "Made by `python manage.py protocol` from dashboard/protocol.py; do not edit."
 CLIENT = get_args(protocol.ClientMessage)
 SERVER = get_args(protocol.ServerMessage)
-PARTS = (protocol.Limits, protocol.Line, protocol.EventItem, protocol.MetricItem)
+PARTS = (
+    protocol.Limits, protocol.Line, protocol.EventItem, protocol.MetricItem, protocol.Person,
+)  # fmt: skip
 
 
 def files() -> dict[str, str]:
     """Path (from the project's folder) -> content."""
     return {
-        "docs/protocol.schema.json": json.dumps(protocol.schema(), indent=1) + "\n",
+        "docs/protocol.schema.json": json.dumps(schema(), indent=1) + "\n",
         "docs/protocol.md": page(),
         "static/js/protocol.js": module(),
         "tests/examples/frames.json": examples(),
         "tests/examples/binary.json": binary_examples(),
+    }
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of both directions."""
+    (client, server), components = msgspec.json.schema_components(
+        (protocol.ClientMessage, protocol.ServerMessage), ref_template="#/$defs/{name}"
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Pulseboard live protocol, JSON form",
+        "$defs": {**components, "client": client, "server": server},
     }
 
 
@@ -99,7 +114,7 @@ def page() -> str:
         "|---|---|---|---|",
     ]
     for code in protocol.Close:
-        back = "not by itself" if code in protocol.TERMINAL else "yes"
+        back = "not by itself" if code in TERMINAL else "yes"
         back = "-" if code is protocol.Close.NORMAL else back
         lines.append(f"| {int(code)} | {code.name} | {code.meaning} | {back} |")
     lines += [
@@ -156,7 +171,7 @@ def module() -> str:
         f"export const HEARTBEAT_MS = {protocol.HEARTBEAT_MS};",
         f"export const CLOSE = Object.freeze({{ {closes} }});",
         f"export const CLOSE_MEANING = Object.freeze({{\n{meanings},\n}});",
-        _constant("TERMINAL", [int(code) for code in protocol.TERMINAL]),
+        _constant("TERMINAL", [int(code) for code in TERMINAL]),
         _constant("CLIENT_TYPES", [_tag(frame) for frame in CLIENT]),
         _constant("SERVER_TYPES", [_tag(frame) for frame in SERVER]),
         "",

@@ -49,6 +49,7 @@ GAUGES = {
     "connections": ("count", "Open live connections."),
     "watches": ("count", "Panels watched over all connections."),
     "live_queries": ("count", "Different queries that are kept up to date."),
+    "people": ("count", "People and tokens on some dashboard, each counted once a process."),
     "head_samples": ("count", "Recent samples in memory."),
     "head_series": ("count", "Series with recent samples in memory."),
     "log_batches": ("count", "Batches in the log."),
@@ -63,7 +64,9 @@ GAUGES = {
         "Time from a sample's arrival to its frame being sent; quantiles of the last 10 s.",
     ),
 }
-OF_A_PROCESS = ("connections", "watches", "live_queries", "head_samples", "head_series")
+OF_A_PROCESS = (
+    "connections", "watches", "live_queries", "people", "head_samples", "head_series",
+)  # fmt: skip
 PROCESS = {
     "process_cpu_seconds_total": Description("counter", "seconds", "Processor time used."),
     "process_resident_memory_bytes": Description("gauge", "bytes", "Memory in use."),

@@ -31,6 +31,8 @@ ALLOWED_HOSTS = env.listing("ALLOWED_HOSTS", own_names(HOST))
 ORIGINS = env.origins("ORIGINS")
 CSRF_TRUSTED_ORIGINS = ORIGINS
 BEHIND_TLS_PROXY = env.flag("BEHIND_TLS_PROXY", False)
+READ_ALL = env.flag("READ_ALL", True)
+SHARE_SOCKETS = env.flag("SHARE_SOCKETS", True)
 TRUSTED_PROXIES = env.text("TRUSTED_PROXIES", "127.0.0.1")
 HTTPS = BEHIND_TLS_PROXY or TLS_CERT is not None
 
@@ -78,7 +80,6 @@ env.check(
 PUBLISH_BUFFER = env.number("PUBLISH_BUFFER", 100_000, 100, 100_000_000)
 
 INSTALLED_APPS = [
-    "daphne",
     "metrics",
     "dashboard",
     "django.contrib.admin",
@@ -112,6 +113,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "dashboard.pages.rights",
             ],
         },
     },

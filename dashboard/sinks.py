@@ -69,14 +69,17 @@ class AsgiSink:
         """
         while True:
             await self._woken.wait()
-            self._woken.clear()
-            for message in self.take(AT_ONCE_BYTES):
-                if self._window is not None:
-                    await self._window.admit(len(message))
-                await self._send(message)
-            if self._woken.is_set():
-                # Sending may never wait: others must have their turn in between.
-                await asyncio.sleep(0)
+            written = 0
+            while self._woken.is_set() and written < AT_ONCE_BYTES:
+                self._woken.clear()
+                # One frame at a time: of what waits here a right may go before it is sent.
+                for message in self.take(1):
+                    if self._window is not None:
+                        await self._window.admit(len(message))
+                    await self._send(message)
+                    written += len(message)
+            # Sending may never wait: others must have their turn in between.
+            await asyncio.sleep(0)
 
 
 class Socket(Protocol):

@@ -21,10 +21,10 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from dashboard import pages
+from dashboard import pages, sharing
 from dashboard import signin as links
 from dashboard.forms import PasswordForm, SigninForm, password_form
-from dashboard.models import Dashboard
+from metrics import access
 from metrics.clock import now_ms
 from metrics.limiter import Limiter
 from metrics.models import Metric
@@ -34,6 +34,10 @@ ATTEMPTS_PER_MINUTE = 10
 LINK_IS_SPENT = (
     "This link was used already, or it is older than a day. Sign in with your password, or get a "
     "fresh link: python manage.py signin."
+)
+ONLY_SHARED = (
+    "You see the dashboards that are shared with you. The list of all metrics needs the permission "
+    "“Can view metric”, which an admin can give you."
 )
 
 attempts = Limiter(ATTEMPTS_PER_MINUTE)
@@ -45,31 +49,33 @@ form_page = require_http_methods(["GET", "HEAD", "POST"])
 @read_only
 def dashboards(request: HttpRequest) -> HttpResponse:
     """/: the list of dashboards."""
-    found = Dashboard.objects.prefetch_related("panels")
+    found = sharing.visible_to(request.user).prefetch_related("panels")
     return render(request, "dashboards.html", {"dashboards": found})
 
 
 @read_only
 def dashboard(request: HttpRequest, slug: str) -> HttpResponse:
     """/d/<slug>/: one dashboard."""
-    found = get_object_or_404(Dashboard, slug=slug)
-    page = pages.page(request.user, found.title, found.panels.all())
+    found = get_object_or_404(sharing.visible_to(request.user), slug=slug)
+    page = pages.page(request, found.title, found.panels.all())
     return render(request, "dashboard.html", {"dashboard": found, "page": page})
 
 
 @read_only
 def metrics(request: HttpRequest) -> HttpResponse:
     """/metrics/: every metric, live."""
-    return render(request, "metrics.html", {"page": pages.page(request.user, "Metrics")})
+    _expect_to_read_everything(request)
+    return render(request, "metrics.html", {"page": pages.page(request, "Metrics")})
 
 
 @read_only
 def metric(request: HttpRequest, name: str) -> HttpResponse:
     """/metrics/<name>/: one metric, drawn."""
+    _expect_to_read_everything(request)
     if "\0" in name:  # PostgreSQL would not even compare with it
         raise Http404
     found = get_object_or_404(Metric, name=name)
-    page = pages.page(request.user, found.name, pages.metric_panels(found))
+    page = pages.page(request, found.name, pages.metric_panels(found))
     return render(request, "metric.html", {"metric_name": found.name, "page": page})
 
 
@@ -117,7 +123,7 @@ def signin_link(request: HttpRequest, secret: str) -> HttpResponseBase:
     user = links.use_link(secret, timezone.now())
     if user is not None:
         login(request, user, backend="django.contrib.auth.backends.ModelBackend")
-        if Dashboard.objects.filter(slug=FIRST_DASHBOARD).exists():
+        if sharing.visible_to(user).filter(slug=FIRST_DASHBOARD).exists():
             return redirect("dashboard", FIRST_DASHBOARD)
         return redirect("dashboards")
     if request.user.is_authenticated:  # the same link opened twice
@@ -186,6 +192,12 @@ def next_page(request: HttpRequest, fallback: str = "dashboards") -> str:
     ):
         return wanted
     return resolve_url(fallback)
+
+
+def _expect_to_read_everything(request: HttpRequest) -> None:
+    """Raises PermissionDenied with what an admin can do."""
+    if not access.may_read_everything(request.user):
+        raise PermissionDenied(ONLY_SHARED)
 
 
 def _signin_page(

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
 
 from django import db
 from django.conf import settings
 
 from dashboard import protocol
+from dashboard.asking import Asking
 from dashboard.connection import Watch
 from dashboard.frames import Frame
+from dashboard.granted import NO_BOARD
 from dashboard.hub import Hub
+from dashboard.models import Dashboard
+from dashboard.sharing import EVENTS, METRICS, Subject, Topic, parsed
 from dashboard.viewer import Viewer
-from metrics import access
 from metrics.clock import now_ms
-from metrics.query import ExpressionError, parse
+from metrics.query import Expression, ExpressionError
 
 logger = logging.getLogger(__name__)
 
-Asked = protocol.Watch | protocol.WatchEvents | protocol.WatchMetrics
+Asked = protocol.Watch | protocol.WatchEvents | protocol.WatchMetrics | protocol.WatchPresence
 
-_parsed = lru_cache(maxsize=256)(parse)  # everybody on a dashboard asks for the same
+BOARD_KEPT_S = 1.0  # that there is a dashboard of this name
+
+
+def _existing(slugs: set[str]) -> dict[str, str]:
+    return {
+        slug: slug
+        for slug in Dashboard.objects.filter(slug__in=slugs).values_list("slug", flat=True)
+    }
+
+
+_boards = Asking(_existing, keep_s=BOARD_KEPT_S)
 
 
 def welcome(ack_ms: int = 0) -> protocol.Welcome:
@@ -56,11 +68,38 @@ async def watch_for(hub: Hub, viewer: Viewer, asked: Asked, held: int, place: st
 
 
 async def _watch(hub: Hub, viewer: Viewer, asked: Asked) -> Watch:
+    subject = _subject(asked)
+    await hub.granted.admit(viewer, subject)
+    watch = await _begun(hub, viewer, asked, subject)
+    try:
+        hub.granted.check(viewer, subject)  # the right may have gone while the watch began
+    except protocol.WatchRefused:
+        watch.on_end()
+        raise
+    watch.subject = subject
+    return watch
+
+
+def _subject(asked: Asked) -> Subject:
+    """What is asked for, as rights know it. Raises ExpressionError."""
+    if isinstance(asked, protocol.WatchEvents):
+        return EVENTS
+    if isinstance(asked, protocol.WatchMetrics):
+        return METRICS
+    if isinstance(asked, protocol.WatchPresence):
+        return Topic("presence", asked.board)
+    return parsed(asked.expr)
+
+
+async def _begun(hub: Hub, viewer: Viewer, asked: Asked, subject: Subject) -> Watch:
     if isinstance(asked, protocol.WatchEvents):
         return _events(hub, asked)
     if isinstance(asked, protocol.WatchMetrics):
         return _metrics(hub, asked)
-    return await _query(hub, viewer, asked)
+    if isinstance(asked, protocol.WatchPresence):
+        return await _presence(hub, viewer, asked)
+    assert isinstance(subject, Expression)
+    return await _query(hub, asked, subject)
 
 
 def _events(hub: Hub, asked: protocol.WatchEvents) -> Watch:
@@ -83,11 +122,15 @@ def _metrics(hub: Hub, asked: protocol.WatchMetrics) -> Watch:
     return Watch(asked.id, picture, feed.ring, asked.cursor, end)
 
 
-async def _query(hub: Hub, viewer: Viewer, asked: protocol.Watch) -> Watch:
+async def _presence(hub: Hub, viewer: Viewer, asked: protocol.WatchPresence) -> Watch:
+    if await _boards.get(asked.board) is None:
+        raise protocol.WatchRefused("forbidden", NO_BOARD)
+    board, leave = hub.presence.enter(viewer, asked.board, asked.away)
+    return Watch(asked.id, board.picture, board.ring, asked.cursor, leave)
+
+
+async def _query(hub: Hub, asked: protocol.Watch, expression: Expression) -> Watch:
     pictures = hub.queries.pictures
-    expression = _parsed(asked.expr)
-    if not access.may_watch(viewer.identity, expression):
-        raise protocol.WatchRefused("forbidden", "you may not watch this")
     if asked.end_ms is not None:
         end_ms = asked.end_ms
 

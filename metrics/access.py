@@ -8,26 +8,27 @@ import re
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from django.conf import settings
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.db import connection, transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from metrics.models import Source
 
-if TYPE_CHECKING:
-    from metrics.query import Expression
-
 CACHE_MS = 3_000  # a token revoked by another process is refused after this long at the latest
 CACHE_TOKENS = 10_000
 TOUCH_INTERVAL_MS = 60_000
 TOUCH_DELAY_SECONDS = 1.0
 PREFIX_CHARACTERS = 10
+ASKED_AT_ONCE = 500  # rows; databases bound the parameters of a query
 
 _TOKEN = re.compile(r"pb_[A-Za-z0-9_-]{43}", re.ASCII)
 _log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ def forget() -> None:
 
 
 def may_read(identity: object) -> bool:
-    """Whether a person or a token may see metrics: any active account, any reading token."""
+    """Whether a person or a token may come in: any active account, any reading token."""
     if isinstance(identity, Source):
         return identity.active and identity.scope == Source.Scope.READ
     if isinstance(identity, AnonymousUser) or not isinstance(identity, AbstractBaseUser):
@@ -150,13 +151,35 @@ def may_read(identity: object) -> bool:
     return bool(identity.is_active)
 
 
-def may_watch(identity: object, expression: Expression) -> bool:
-    """Whether somebody may watch this expression. Asked on every watch, not once a connection.
+def may_annotate(identity: object) -> bool:
+    """Whether a person may publish events from a page: an active account with the permission
+    `metrics.add_event`, which superusers have. Asks the database.
 
-    Today whoever may read may watch everything; rights per metric will be told from
-    `expression.selectors`.
+    No token may: one of scope `publish` publishes over HTTP, and does not come in where pages do.
     """
-    return may_read(identity)
+    return isinstance(identity, PermissionsMixin) and bool(identity.has_perm("metrics.add_event"))
+
+
+def may_read_everything(identity: object) -> bool:
+    """Whether all metrics, events and dashboards are somebody's to see; may ask the database.
+
+    Those of every reading token. Of an account by the setting READ_ALL; without it by the
+    permission `metrics.view_metric`, which superusers have. The others see what is shared with them
+    (dashboard.sharing).
+    """
+    if not may_read(identity):
+        return False
+    if settings.READ_ALL or isinstance(identity, Source):
+        return True
+    return bool(readers_of_everything([identity.pk]))  # type: ignore[attr-defined]
+
+
+def readers_of_everything(accounts: Collection[int]) -> set[int]:
+    """Those of these accounts (primary keys) that have the permission `metrics.view_metric`."""
+    holders = ModelBackend().with_perm("metrics.view_metric").values_list("pk", flat=True)
+    wanted = sorted(accounts)
+    parts = (wanted[at : at + ASKED_AT_ONCE] for at in range(0, len(wanted), ASKED_AT_ONCE))
+    return {pk for part in parts for pk in holders.filter(pk__in=part)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,10 +89,17 @@ def accept_events(
 
 
 async def aaccept_events(
-    events: Sequence[EventSample], *, now_ms: int, source: Source | None = None
+    events: Sequence[EventSample],
+    *,
+    now_ms: int,
+    source: Source | None = None,
+    receipt: log.Key | None = None,
 ) -> Accepted:
-    """accept_events() for the event loop, which it does not block."""
-    return await log.aappend(_event_entry(events, now_ms, source))
+    """accept_events() for the event loop, which it does not block.
+
+    A `receipt` does what a key does in accept(); its scope is the caller's to choose.
+    """
+    return await log.aappend(_event_entry(events, now_ms, source, receipt))
 
 
 def _entry(samples: Sequence[Sample], now_ms: int, receipt: log.Key | None) -> log.Entry:
@@ -172,10 +179,16 @@ def _receipt(source: Source | None, key: str | None, body_hash: bytes) -> log.Ke
     return log.Key(f"source:{source.pk}" if source else "local", key, body_hash)
 
 
-def _event_entry(events: Sequence[EventSample], now_ms: int, source: Source | None) -> log.Entry:
+def _event_entry(
+    events: Sequence[EventSample],
+    now_ms: int,
+    source: Source | None,
+    receipt: log.Key | None = None,
+) -> log.Entry:
     for index, event in enumerate(events):
         _check_event(f"events[{index}]", event, now_ms)
-    return log.Entry(Columns.of((), (), ()), [], now_ms, events=list(events), source=source)
+    nothing = Columns.of((), (), ())
+    return log.Entry(nothing, [], now_ms, events=list(events), source=source, receipt=receipt)
 
 
 def _check_event(item: str, event: EventSample, now_ms: int) -> None:

@@ -234,7 +234,8 @@ class Event(models.Model):
 class Receipt(models.Model):
     """An Idempotency-Key that was answered: the same request again counts once.
 
-    `scope` says whose key it is: a token's ("source:7") or this project's own code ("local").
+    `scope` says whose key it is: a token's ("source:7"), a person's ("person:7") or this project's
+    own code ("local").
     """
 
     scope = models.CharField(max_length=30)

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from metrics import access, query
+from metrics import access
 from metrics.access import AccessDenied
 from metrics.limiter import Limiter
 from metrics.models import Source
@@ -190,16 +190,37 @@ def test_last_use_reaches_the_database_by_itself() -> None:
     eventually(written, what="the last use is written")
 
 
-def test_active_people_and_reading_tokens_may_watch() -> None:
-    expression = query.parse("rate(orders_total[1m])")
+@pytest.mark.parametrize("read_all", [True, False])
+def test_active_people_and_reading_tokens_may_read(settings: Any, read_all: bool) -> None:
+    settings.READ_ALL = read_all
     reader, _ = access.make_token("wall", "read")
     publisher, _ = access.make_token("shop", "publish")
-    assert access.may_watch(User(username="ada"), expression)
-    assert access.may_watch(reader, expression)
+    ada = User.objects.create_user("ada")
+    gone = User.objects.create_superuser("bob", is_active=False)
+    assert access.may_read(ada)
+    assert access.may_read_everything(ada) is read_all
+    assert access.may_read_everything(reader)
+    assert access.may_read_everything(User.objects.create_superuser("root"))
     reader.active = False
-    for nobody in (publisher, reader, User(is_active=False), AnonymousUser(), None, "admin"):
-        assert not access.may_watch(nobody, expression)
+    for nobody in (publisher, reader, gone, AnonymousUser(), None, "admin"):
         assert not access.may_read(nobody)
+        assert not access.may_read_everything(nobody)
+
+
+@pytest.mark.parametrize("by_group", [True, False])
+def test_the_permission_to_view_metrics_is_that_to_read_everything(
+    settings: Any, by_group: bool
+) -> None:
+    settings.READ_ALL = False
+    ada, bob = (User.objects.create_user(name) for name in ("ada", "bob"))
+    view_metric = Permission.objects.get(codename="view_metric")
+    if by_group:
+        readers = Group.objects.create(name="readers")
+        readers.permissions.add(view_metric)
+        ada.groups.add(readers)
+    else:
+        ada.user_permissions.add(view_metric)
+    assert access.readers_of_everything([ada.pk, bob.pk]) == {ada.pk}
 
 
 def test_the_limiter_lets_so_many_through_and_says_how_long_to_wait() -> None:

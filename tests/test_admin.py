@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 from django.test import Client
 
-from dashboard.models import Dashboard, Panel, SigninLink
+from dashboard.models import Dashboard, Panel, Share, SigninLink
 from metrics import access, catalog, intake
 from metrics.access import AccessDenied
 from metrics.clock import now_ms
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 PREFIX = re.compile(r"pb_[A-Za-z0-9_-]{43}")
 SHOWN = [Metric, Series, Storage, Source, Event, Dashboard, User]
-KEPT_OUT = [Batch, Total, Receipt, SigninLink, Panel]
+KEPT_OUT = [Batch, Total, Receipt, SigninLink, Panel, Share]
 
 
 @pytest.fixture(autouse=True)

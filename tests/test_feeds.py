@@ -50,6 +50,14 @@ class TestEvents:
         assert isinstance(first, protocol.Events)
         assert [ids(frame) for frame in heard(feed.ring, first.cursor)] == [[6, 7], [8]]
 
+    def test_who_comes_sees_no_event_that_was_deleted(self) -> None:
+        feed = EventsFeed()
+        feed.fill([event(1), event(2), event(3)])
+        assert ids(read(feed.picture(5).text(1))) == [1, 2, 3]
+        feed.drop({2, 9})
+        assert ids(read(feed.picture(5).text(1))) == [1, 3]
+        assert feed.ids() == {1, 3}
+
     def test_an_event_that_comes_twice_is_shown_once(self) -> None:
         feed = EventsFeed()
         cursor = feed.ring.cursor

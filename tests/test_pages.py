@@ -119,9 +119,11 @@ def test_a_dashboard_hands_its_panels_to_the_browser(
     panel = dashboard.panels.get()
     assert page == {
         "live_path": "/live/",
+        "live_tabs": page["live_tabs"],
         "title": "This machine",
         "needs_password": False,
         "default_range_ms": 300_000,
+        "may_annotate": False,
         "panels": [
             {
                 "id": panel.pk, "title": "Load", "kind": "line", "expr": "node_load1",

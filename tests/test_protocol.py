@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard import protocol
+from dashboard.close_codes import TERMINAL
 from dashboard.protocol_examples import CLIENT_EXAMPLES, SERVER_EXAMPLES
-from dashboard.protocol_files import CLIENT, SERVER, files
+from dashboard.protocol_files import CLIENT, SERVER, files, schema
 from tests.live_support import as_json, read
 from tests.support.environment import ROOT
 
@@ -137,7 +138,7 @@ def test_a_value_that_is_not_there_is_null() -> None:
 
 
 def test_the_schema_names_every_frame_with_its_fields() -> None:
-    definitions = protocol.schema()["$defs"]
+    definitions = schema()["$defs"]
     for frame in (*CLIENT, *SERVER):
         said = definitions[frame.__name__]
         assert set(frame.__struct_fields__) | {"type"} == set(said["properties"])
@@ -155,4 +156,4 @@ def test_the_page_for_people_tells_every_frame_and_close_code() -> None:
 
 
 def test_close_codes_after_which_nobody_comes_back_by_himself() -> None:
-    assert sorted(map(int, protocol.TERMINAL)) == [4401, 4403, 4404]
+    assert sorted(map(int, TERMINAL)) == [4401, 4403, 4404]

@@ -26,8 +26,8 @@ export const CLOSE_MEANING = Object.freeze({
   4429: "Too much, too fast. Come back after the wait in the reason.",
 });
 export const TERMINAL = Object.freeze([4401, 4403, 4404]);
-export const CLIENT_TYPES = Object.freeze(["hello", "watch", "watch_events", "watch_metrics", "unwatch", "ack"]);
-export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "events", "metrics", "heartbeat", "error", "bye"]);
+export const CLIENT_TYPES = Object.freeze(["hello", "watch", "watch_events", "watch_metrics", "watch_presence", "unwatch", "ack", "annotate"]);
+export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "events", "metrics", "presence", "stored", "heartbeat", "error", "bye"]);
 
 /**
  * What one socket may ask for: bytes a message, watches, points a series, series a watch.
@@ -69,6 +69,14 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  */
 
 /**
+ * Somebody on a dashboard, however many tabs they have; `away`: none is looked at.
+ * @typedef {object} Person
+ * @property {string} name
+ * @property {"person"|"token"} kind
+ * @property {boolean} [away]
+ */
+
+/**
  * Says who is there, by a token with scope `read`; only without a session, within 5 s.
  * @typedef {object} HelloFrame
  * @property {"hello"} type
@@ -105,6 +113,16 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  */
 
 /**
+ * Is on a dashboard, named as in its address, and watches who else is. `away`: nobody looks at it; to change that, unwatch and watch again, of which nobody is told if it takes less than 3 s.
+ * @typedef {object} WatchPresenceFrame
+ * @property {"watch_presence"} type
+ * @property {number} id
+ * @property {string} board
+ * @property {boolean} [away]
+ * @property {string|null} [cursor]
+ */
+
+/**
  * Ends a watch; frames already on their way may still arrive.
  * @typedef {object} UnwatchFrame
  * @property {"unwatch"} type
@@ -116,6 +134,17 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  * @typedef {object} AckFrame
  * @property {"ack"} type
  * @property {number} frames
+ */
+
+/**
+ * Stores an event that a person puts on the charts; answered by `stored`, or an `error`. Only people with the right `metrics.add_event` may, which is looked up each time. `ref` is the client's own and unique, such as a UUID: the same person's same `ref` again, after a break, is stored once. `time` may be left out: now. The label `author` is the server's to set.
+ * @typedef {object} AnnotateFrame
+ * @property {"annotate"} type
+ * @property {string} ref
+ * @property {string} title
+ * @property {string} [text]
+ * @property {number|null} [time]
+ * @property {Object<string, string>} [labels]
  */
 
 /**
@@ -178,6 +207,24 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  */
 
 /**
+ * Everybody on a dashboard: at most 50 by name, `others` more. Replaces what was there.
+ * @typedef {object} PresenceFrame
+ * @property {"presence"} type
+ * @property {number} id
+ * @property {Array<Person>} people
+ * @property {number} others
+ * @property {string} cursor
+ */
+
+/**
+ * The annotation `ref` is on the disk. `replayed`: it was before, and was not stored again.
+ * @typedef {object} StoredFrame
+ * @property {"stored"} type
+ * @property {string} ref
+ * @property {boolean} [replayed]
+ */
+
+/**
  * Sent every `heartbeat_ms`: the connection lives, and this is the server's clock.
  * @typedef {object} HeartbeatFrame
  * @property {"heartbeat"} type
@@ -185,12 +232,13 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  */
 
 /**
- * Something was refused: with `id`, that watch; without, the message just sent.
+ * Something was refused: with `id`, that watch (`forbidden` also ends one later, when its right goes); with `ref`, that annotation; without, the message just sent. With the code `rate_limited` or `internal` it may be sent again as it is.
  * @typedef {object} ErrorFrame
  * @property {"error"} type
  * @property {"bad_expression"|"bad_message"|"forbidden"|"internal"|"rate_limited"|"too_many_points"|"too_many_series"|"too_many_watches"} code
  * @property {string} message
  * @property {number|null} [id]
+ * @property {string|null} [ref]
  */
 
 /**
@@ -202,5 +250,5 @@ export const SERVER_TYPES = Object.freeze(["welcome", "snapshot", "update", "eve
  * @property {[number, number]} retry_ms
  */
 
-/** @typedef {HelloFrame | WatchFrame | WatchEventsFrame | WatchMetricsFrame | UnwatchFrame | AckFrame} ClientFrame */
-/** @typedef {WelcomeFrame | SnapshotFrame | UpdateFrame | EventsFrame | MetricsFrame | HeartbeatFrame | ErrorFrame | ByeFrame} ServerFrame */
+/** @typedef {HelloFrame | WatchFrame | WatchEventsFrame | WatchMetricsFrame | WatchPresenceFrame | UnwatchFrame | AckFrame | AnnotateFrame} ClientFrame */
+/** @typedef {WelcomeFrame | SnapshotFrame | UpdateFrame | EventsFrame | MetricsFrame | PresenceFrame | StoredFrame | HeartbeatFrame | ErrorFrame | ByeFrame} ServerFrame */

@@ -176,9 +176,11 @@ test("every example frame of the protocol is understood", {
   const viewer = new Viewer();
   let events = 0;
   let metrics = 0;
+  let present = 0;
   client.watchQuery(PARAMS, viewer.handlers);
   client.watchEvents({}, { onEvents: () => (events += 1) });
   client.watchMetrics({ onMetrics: () => (metrics += 1) });
+  client.watchPresence({ board: "this-machine" }, { onPeople: (people) => (present += people.length) });
   world.socket.open();
   for (const frame of examples.server) world.socket.says(frame);
   assert.equal(client.stats.ignored, 0);
@@ -188,5 +190,5 @@ test("every example frame of the protocol is understood", {
   assert.deepEqual([...types].sort(), [...SERVER_TYPES].sort());
   const updates = examples.server.filter((frame) => frame.type === "update").length;
   assert.deepEqual(viewer.kinds, ["snapshot", ...new Array(updates).fill("update")]);
-  assert.deepEqual([events, metrics], [1, 1]);
+  assert.deepEqual([events, metrics, present], [1, 1, 3]);
 });

@@ -11,7 +11,7 @@ export class Acks {
   #timer = null;
 
   /**
-   * @param {import("./environment.js").Environment} env
+   * @param {import("./wire.js").Wire} env
    * @param {number} everyMs at most once in so long
    * @param {(frame: import("../protocol.js").AckFrame) => void} send
    */

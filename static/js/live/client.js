@@ -2,11 +2,13 @@
 
 import { CLOSE, SUBPROTOCOLS } from "../protocol.js";
 import { afterLoss } from "./afterloss.js";
+import { Annotations } from "./annotations.js";
 import { Backoff } from "./backoff.js";
 import { ServerClock } from "./clock.js";
 import { browser, socketUrl } from "./environment.js";
 import { Ways } from "./fallback.js";
 import { Inbox } from "./inbox.js";
+import { PresenceWatch } from "./presencewatch.js";
 import { WatchRegistry } from "./registry.js";
 import { Connection } from "./socket.js";
 import { StatusLight } from "./status.js";
@@ -29,8 +31,6 @@ import { EventsWatch, MetricsWatch, QueryWatch } from "./watches.js";
  * @property {Partial<import("./environment.js").Environment>} [environment] stand-ins, for tests
  */
 
-/** P7: data that is not live for so long is not shown as live. */
-const SILENCE_LIMIT_MS = 5_000;
 /** A connection that held for so long has ended the row of failures. */
 const HELD_MS = 5_000;
 
@@ -61,6 +61,8 @@ export class LiveClient extends EventTarget {
   #clock;
   #backoff;
   #watches;
+  /** What people have to say of a moment. */
+  annotations = new Annotations((frame) => this.#send(frame));
   #inbox;
   #light;
   #stopListening;
@@ -91,6 +93,7 @@ export class LiveClient extends EventTarget {
       onWelcome: (frame) => this.#welcome(frame),
       onAnswer: (frame) => {
         if ("conflated" in frame && frame.conflated === true) this.#light.merging();
+        if (frame.type === "stored") return this.annotations.stored(frame.ref);
         return this.#watches.deliver(frame);
       },
       onError: (frame) => this.#error(frame),
@@ -151,6 +154,15 @@ export class LiveClient extends EventTarget {
     return this.#watches.add(new MetricsWatch(this.#watches, handlers));
   }
 
+  /**
+   * Is on a dashboard, and watches who else is.
+   * @param {import("./presencewatch.js").PresenceParams} params
+   * @param {import("./presencewatch.js").PresenceHandlers} handlers
+   */
+  watchPresence(params, handlers) {
+    return this.#watches.add(new PresenceWatch(this.#watches, params, handlers));
+  }
+
   /** Connects again now; also after a sign-in, or after the server had told us to stay away. */
   reconnect() {
     if (this.#halted === "closed" || this.#connection?.isOpen) return;
@@ -165,6 +177,7 @@ export class LiveClient extends EventTarget {
     this.#halted = "closed";
     this.#stopListening();
     this.#watches.removeAll();
+    this.annotations.disconnected("The page is done.");
     this.#light.stop();
     this.#ways.stop();
     this.#env.clearTimer(this.#retryTimer);
@@ -196,13 +209,12 @@ export class LiveClient extends EventTarget {
         onEnded: (code, reason, byUs) => this.tap?.ended(code, reason, byUs),
         onLost: (loss) => this.#lost(loss),
       },
-      SILENCE_LIMIT_MS,
     );
   }
 
   /** By a better way than the present one. */
   #connectAnew() {
-    this.#connection?.close(1000, "a socket takes over");
+    this.#connection?.close(1000, "another connection takes over");
     this.#lost({ code: 1000, reason: "", silent: false, opened: true, retryMs: [0, 0] });
   }
 
@@ -226,6 +238,7 @@ export class LiveClient extends EventTarget {
     this.#liveSinceMs = null;
     const decision = afterLoss(loss, this.#backoff);
     this.#watches.disconnected(decision);
+    this.annotations.disconnected(decision.action === "retry" ? undefined : decision.sentence);
     if (decision.action !== "retry") {
       this.#halted = decision.action;
       this.#light.halted(
@@ -245,6 +258,7 @@ export class LiveClient extends EventTarget {
     if (this.#halted !== "") return;
     if (change === "online") this.#ways.online();
     if (this.#connection?.isOpen) {
+      if (change === "shared" && this.#ways.label === "") return this.#connectAnew();
       // The browser may be wrong about the network: to this machine itself there always is one.
       this.#connection.checkSilence();
       return;
@@ -266,15 +280,14 @@ export class LiveClient extends EventTarget {
     this.#welcomes += 1;
     this.stats.reconnects = this.#welcomes - 1;
     this.limits = frame.limits ?? null;
-    if (typeof frame.heartbeat_ms === "number") {
-      this.#connection.silenceLimitMs = Math.max(SILENCE_LIMIT_MS, 2.5 * frame.heartbeat_ms);
-    }
+    this.#connection.heartbeats(frame.heartbeat_ms);
     if (typeof frame.ack_ms === "number" && frame.ack_ms > 0) {
       this.#connection.acknowledge(frame.ack_ms);
     }
     this.#ways.welcomed();
     this.#light.live(this.#ways.label);
     this.#watches.connected();
+    this.annotations.connected();
   }
 
   /** @param {import("../protocol.js").ErrorFrame} frame */
@@ -282,6 +295,10 @@ export class LiveClient extends EventTarget {
     const error = { code: String(frame.code), message: String(frame.message) };
     if (typeof frame.id === "number") {
       this.#watches.fail(frame.id, error);
+      return;
+    }
+    if (typeof frame.ref === "string") {
+      this.annotations.refused(frame.ref, error.code, error.message);
       return;
     }
     this.dispatchEvent(new CustomEvent("problem", { detail: error }));

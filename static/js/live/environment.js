@@ -2,6 +2,7 @@
 
 import { PollSocket } from "./fallbackpoll.js";
 import { StreamSocket } from "./fallbackstream.js";
+import { wire } from "./wire.js";
 
 /**
  * @typedef {object} SocketLike the part of WebSocket that is used
@@ -14,7 +15,8 @@ import { StreamSocket } from "./fallbackstream.js";
  * @property {((event: any) => void) | null} onclose
  *
  * @typedef {import("./fallbackhttp.js").Way} Way
- * @typedef {"online" | "offline" | "visible"} PageChange
+ * @typedef {"online" | "offline" | "visible" | "shared"} PageChange shared: a connection that other
+ *   tabs share is open for this one too
  *
  * @typedef {object} Environment
  * @property {(url: string, protocols: string[]) => SocketLike} openSocket
@@ -78,11 +80,7 @@ function remember(way) {
 
 /** @type {Readonly<Environment>} */
 export const browser = Object.freeze({
-  openSocket: (/** @type {string} */ url, /** @type {string[]} */ protocols) => {
-    const socket = new WebSocket(url, protocols);
-    socket.binaryType = "arraybuffer";
-    return socket;
-  },
+  ...wire,
   fallbacks: [
     { label: "SSE", open: (/** @type {Way} */ way) => new StreamSocket(way) },
     { label: "polling", open: (/** @type {Way} */ way) => new PollSocket(way) },
@@ -90,16 +88,10 @@ export const browser = Object.freeze({
   fetch: (/** @type {string} */ url, /** @type {RequestInit} */ init) => fetch(url, init),
   recall,
   remember,
-  setTimer: (/** @type {() => void} */ callback, /** @type {number} */ delayMs) =>
-    setTimeout(callback, delayMs),
-  clearTimer: (/** @type {any} */ timer) => clearTimeout(timer),
   nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
   random: () => Math.random(),
   isOnline: () => navigator.onLine !== false,
   listen: listenToPage,
-  warn: (/** @type {string} */ message, /** @type {unknown} */ error) =>
-    error === undefined ? console.warn(message) : console.warn(message, error),
 });
 
 /**

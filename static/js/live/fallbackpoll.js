@@ -1,6 +1,7 @@
 // Long polling in the shape of a WebSocket: questions that are answered when there is news.
 
 import { HEARTBEAT_MS } from "../protocol.js";
+import { annotate } from "./fallbackannotate.js";
 import { BROKEN_OFF, ask, endingOf } from "./fallbackhttp.js";
 import { WatchLedger } from "./fallbackwatches.js";
 
@@ -32,6 +33,7 @@ export class PollSocket {
   /** @param {string} text */
   send(text) {
     const frame = JSON.parse(text);
+    if (frame.type === "annotate") void this.#annotate(frame);
     this.#ledger.said(frame);
     // What is asked for together is one question; the one under way does not know of it.
     if (frame.type.startsWith("watch")) this.#askSoon();
@@ -73,6 +75,11 @@ export class PollSocket {
   async #pulse() {
     const frames = await this.#ask([], this.#ended.signal);
     if (frames !== null) this.#deliver(frames.filter((frame) => frame.type === "heartbeat"));
+  }
+
+  /** @param {any} frame */
+  async #annotate(frame) {
+    this.#deliver([await annotate(this.#way, frame)]);
   }
 
   /**

@@ -1,6 +1,7 @@
 // Server-sent events in the shape of a WebSocket: frames come down one answer without an end, and
 // go up by requests.
 
+import { annotate } from "./fallbackannotate.js";
 import { BROKEN_OFF, EventReader, ask, endingOf } from "./fallbackhttp.js";
 import { WatchLedger } from "./fallbackwatches.js";
 
@@ -34,6 +35,10 @@ export class StreamSocket {
   send(text) {
     const frame = JSON.parse(text);
     if (frame.type === "hello" || frame.type === "ack") return; // the token is in a header
+    if (frame.type === "annotate") {
+      void this.#annotate(frame);
+      return;
+    }
     this.#ledger.said(frame);
     this.#waiting.push(frame);
     this.bufferedAmount += text.length;
@@ -96,6 +101,12 @@ export class StreamSocket {
   #deliver(frame, data) {
     this.#ledger.heard(frame);
     this.onmessage?.({ data });
+  }
+
+  /** @param {any} frame */
+  async #annotate(frame) {
+    const answer = await annotate(this.#way, frame);
+    if (!this.#ended) this.onmessage?.({ data: JSON.stringify(answer) });
   }
 
   async #flush() {

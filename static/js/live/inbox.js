@@ -108,6 +108,8 @@ export class Inbox {
       case "update":
       case "events":
       case "metrics":
+      case "presence":
+      case "stored":
         if (!this.#handlers.onAnswer(frame)) {
           this.#ignore("id", "The server answered a watch that was never asked for");
         }

@@ -21,7 +21,7 @@ export class Outbox {
   #timer = null;
 
   /**
-   * @param {import("./environment.js").Environment} env
+   * @param {import("./wire.js").Wire} env
    * @param {import("./environment.js").SocketLike} socket an open one
    * @param {(text: string) => void} onSent
    */

@@ -19,6 +19,8 @@ import { Outbox } from "./outbox.js";
  * @property {(loss: Loss) => void} onLost called once, last
  */
 
+/** P7: data that is not live for so long is not shown as live. */
+const SILENCE_LIMIT_MS = 5_000;
 const OPEN_WITHIN_MS = 10_000;
 const CLOSE_AFTER_BYE_MS = 2_000;
 /** A timer this late means that the page was held up, so frames may be waiting to be read. */
@@ -26,7 +28,7 @@ const HELD_UP_MS = 1_000;
 const HELD_UP_GRACE_MS = 250;
 
 /** Ours: nothing was heard in time. */
-const NOT_HEARD = 4410;
+export const NOT_HEARD = 4410;
 
 export class Connection {
   #env;
@@ -44,7 +46,7 @@ export class Connection {
   #limitTimer = null;
   /** @type {unknown} */
   #byeTimer = null;
-  #silenceLimitMs;
+  #silenceLimitMs = SILENCE_LIMIT_MS;
   #heardMs = 0;
   #dueMs = 0;
   /** @type {{code: number, reason: string, retryMs: unknown[] | null} | null} */
@@ -53,14 +55,12 @@ export class Connection {
   /**
    * @param {string} url
    * @param {readonly string[]} subprotocols those that are understood, the best first
-   * @param {import("./environment.js").Environment} env
+   * @param {import("./wire.js").Wire} env
    * @param {ConnectionHandlers} handlers
-   * @param {number} silenceLimitMs after so long without a frame the connection counts as lost
    */
-  constructor(url, subprotocols, env, handlers, silenceLimitMs) {
+  constructor(url, subprotocols, env, handlers) {
     this.#env = env;
     this.#handlers = handlers;
-    this.#silenceLimitMs = silenceLimitMs;
     this.#limitTimer = env.setTimer(() => this.#giveUp(), OPEN_WITHIN_MS);
     try {
       const socket = env.openSocket(url, [...subprotocols]);
@@ -85,9 +85,9 @@ export class Connection {
     this.#outbox?.put(frame);
   }
 
-  /** @param {number} limitMs */
-  set silenceLimitMs(limitMs) {
-    this.#silenceLimitMs = limitMs;
+  /** @param {unknown} everyMs at least so often something is heard, as the server says */
+  heartbeats(everyMs) {
+    if (typeof everyMs === "number") this.#silenceLimitMs = Math.max(SILENCE_LIMIT_MS, 2.5 * everyMs);
   }
 
   /**

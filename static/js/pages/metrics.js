@@ -1,6 +1,7 @@
 // All metrics with their newest value, live.
 
 import { LiveClient } from "../live/client.js";
+import { sharedByTabs } from "../live/tabs.js";
 import { byId, setText } from "../panels/dom.js";
 import { KeyedChildren } from "../panels/keyed.js";
 import { Palette } from "../panels/palette.js";
@@ -15,7 +16,8 @@ import { readPage } from "./page.js";
 const MOST_ROWS = 500;
 const RENEW_AGES_MS = 1_000;
 
-const client = new LiveClient({ path: readPage().live_path });
+const page = readPage();
+const client = new LiveClient({ path: page.live_path, environment: sharedByTabs(page.live_tabs) });
 const palette = new Palette();
 const list = new MetricsList();
 const table = byId("metrics");

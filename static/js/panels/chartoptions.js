@@ -54,7 +54,7 @@ const MOST_POINTS_WITH_DOTS = 30;
  * @property {() => number} stepMs values further apart than this are not joined
  * @property {(series: number) => number} ground of a stack: on which series, from 0, one lies; -1: zero
  * @property {{select: (fromMs: number, toMs: number) => void, dragging: (on: boolean) => void,
- *   back: () => void, cursor: () => void}} on
+ *   back: () => void, cursor: () => void, drawn: (u: uPlot) => void}} on
  */
 
 /** @param {PanelSpec} spec */
@@ -99,6 +99,7 @@ export function chartOptions({ spec, palette, slots, size, band, stepMs, ground,
     select: { show: true, left: 0, top: 0, width: 0, height: 0 },
     hooks: {
       drawAxes: [(u) => drawBand(u, shownBand(), (i) => palette.fill(slots[i], BAND_ALPHA))],
+      draw: [on.drawn],
       setCursor: [() => on.cursor()],
       setSelect: [(u) => selected(u, on.select)],
     },
@@ -241,7 +242,8 @@ function cursorOptions(palette, slots, on) {
     x: true,
     y: false,
     dataIdx: (u, series, index) => (series === 0 || isValue(u.data[series][index]) ? index : null),
-    drag: { x: true, y: false, setScale: false, dist: DRAG_AT_LEAST_PX },
+    // A click is ours to judge: uPlot takes one that moved by a pixel for a drag.
+    drag: { x: true, y: false, setScale: false, dist: DRAG_AT_LEAST_PX, click: () => {} },
     points: {
       size: 8,
       width: 2,

@@ -36,14 +36,11 @@ export class EventsPanel extends Panel {
   start() {
     this.content.append(this.#list);
     this.#list.setAttribute("aria-label", this.spec.title);
-    this.context.client.watchEvents(
-      { limit: 100 },
-      {
-        onEvents: (events, first) => this.#received(events, first),
-        onError: ({ message }) =>
-          this.setState("error", { title: "The events cannot be shown", text: message }),
-      },
-    );
+    this.context.events.follow({
+      onEvents: (events, first) => this.#received(events, first),
+      onError: ({ message }) =>
+        this.setState("error", { title: "The events cannot be shown", text: message }),
+    });
     setInterval(() => this.touch(), RENEW_AGES_MS);
     super.start();
   }

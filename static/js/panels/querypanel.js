@@ -32,6 +32,9 @@ const HEADINGS = {
   rate_limited: "Asked too often",
 };
 
+/** After these what was drawn before is shown no longer. */
+const TAKES_THE_PICTURE = new Set(["bad_expression", "forbidden"]);
+
 /**
  * Lines reach both edges of the picture only when there is a step beyond them.
  * @param {number} rangeMs
@@ -206,7 +209,7 @@ export class QueryPanel extends Panel {
   /** @param {import("../live/watches.js").WatchError} error */
   #failed(error) {
     this.#hold(null);
-    if (this.state === "ready" && error.code !== "bad_expression") {
+    if (this.state === "ready" && !TAKES_THE_PICTURE.has(error.code)) {
       this.setNote(error.message);
       return;
     }

@@ -1,15 +1,17 @@
 // Lines and areas over time, drawn by uPlot.
 
 import uPlot from "../../vendor/uplot/uPlot.esm.js";
+import { offerAnnotating } from "./annotateways.js";
+import { KeyedCursor, chartCommand } from "./chartkeys.js";
 import { chartOptions, isStacked } from "./chartoptions.js";
 import { h } from "./dom.js";
 import { Legend } from "./legend.js";
+import { Markers, spoken } from "./markers.js";
 import { QueryPanel } from "./querypanel.js";
 import { readingDecimals } from "./scale.js";
 import { groundsOf, stack } from "./stacking.js";
 import { dateAndClock } from "./times.js";
-import { Tooltip } from "./tooltip.js";
-import { formatValue } from "../units.js";
+import { Tooltip, sentence } from "./tooltip.js";
 import { isValue, positionOf } from "../values.js";
 
 /** @typedef {import("./types.js").SeriesStore} SeriesStore */
@@ -18,7 +20,6 @@ import { isValue, positionOf } from "../values.js";
 
 /** So near the pointer, in pixels, is "this line". */
 const NEAR_PX = 24;
-const PAGE_STEPS = 10;
 const ANNOUNCE_AFTER_MS = 300;
 /**
  * Where a pixel lasts long, new values change only the last one. Its values are written at each
@@ -34,6 +35,7 @@ export class TimeSeriesPanel extends QueryPanel {
     this.touch();
   });
   #tooltip = new Tooltip();
+  #markers = new Markers(this.context);
   /** @type {uPlot | null} */
   #chart = null;
   /** @type {readonly import("./querypanel.js").SeriesName[] | null} */
@@ -48,6 +50,7 @@ export class TimeSeriesPanel extends QueryPanel {
   #drawnVersion = -1;
   #hidden = "";
   #hovered = false;
+  #keyed = new KeyedCursor();
   #announceTimer = 0;
   #plotSize = { width: 0, height: 0 };
   #drawnMs = -Infinity;
@@ -55,8 +58,10 @@ export class TimeSeriesPanel extends QueryPanel {
 
   start() {
     this.content.append(this.#plot, this.#legend.element);
-    const help = "Left and right arrow keys move the cursor, plus and minus zoom.";
-    this.#plot.setAttribute("aria-label", `${this.spec.title}. ${help}`);
+    const help =
+      "Left and right arrow keys move the cursor, with Shift to the next event, plus and minus zoom";
+    const more = this.context.annotate === null ? "" : ", A annotates";
+    this.#plot.setAttribute("aria-label", `${this.spec.title}. ${help}${more}.`);
     this.#plot.addEventListener("keydown", (event) => this.#key(event));
     this.#plot.addEventListener("blur", () => this.#leave());
     new ResizeObserver(([entry]) => {
@@ -68,6 +73,8 @@ export class TimeSeriesPanel extends QueryPanel {
       this.#chartOf = null;
     });
     super.start();
+    this.#markers.follow(() => this.renew());
+    offerAnnotating(this, this.#plot, () => this.#chart);
   }
 
   get showsNewest() {
@@ -101,7 +108,7 @@ export class TimeSeriesPanel extends QueryPanel {
       chart.setData(this.#data(store.version), false);
     }
     chart.setScale("x", { min: this.shown.fromMs, max: this.shown.toMs });
-    this.#read();
+    if (!this.#keyed.follow(chart)) this.#read();
   }
 
   /** @returns {boolean} nothing but newest values has come, and the chart was drawn just now */
@@ -142,6 +149,7 @@ export class TimeSeriesPanel extends QueryPanel {
           dragging: (on) => this.#drag(on),
           back: () => view.follow(),
           cursor: () => this.#read(),
+          drawn: (u) => this.#markers.draw(u),
         },
       }),
       [[], ...this.names.map(() => [])],
@@ -150,6 +158,7 @@ export class TimeSeriesPanel extends QueryPanel {
     chart.over.append(this.#tooltip.element);
     chart.over.addEventListener("mouseenter", () => {
       this.#hovered = true;
+      this.#keyed.forget();
     });
     chart.over.addEventListener("mouseleave", () => {
       this.#hovered = false;
@@ -209,7 +218,7 @@ export class TimeSeriesPanel extends QueryPanel {
     const unit = this.spec.unit;
     const decimals = this.#decimals();
     this.#legend.setValues((i) => values[i]?.[at ?? until], unit, decimals);
-    if (at === null || !this.#hovered) {
+    if (at === null || !(this.#hovered || this.#keyed.isSet)) {
       this.#tooltip.hide();
       return;
     }
@@ -226,9 +235,10 @@ export class TimeSeriesPanel extends QueryPanel {
       if (!isValue(value) || !this.#isShown(i)) return [];
       return [{ name, slot, value, near: nearest <= NEAR_PX && distances[i] === nearest }];
     });
+    const events = this.#markers.near(chart);
     const place = { left: chart.cursor.left ?? 0, width: chart.over.clientWidth };
-    if (rows.length === 0) this.#tooltip.hide();
-    else this.#tooltip.show(dateAndClock(times[at]), rows, { unit, decimals }, place);
+    if (rows.length + events.length === 0) this.#tooltip.hide();
+    else this.#tooltip.show(dateAndClock(times[at]), rows, events, { unit, decimals }, place);
   }
 
   #decimals() {
@@ -251,19 +261,11 @@ export class TimeSeriesPanel extends QueryPanel {
   /** @param {KeyboardEvent} event */
   #key(event) {
     const chart = this.#chart;
-    if (chart === null || event.ctrlKey || event.metaKey || event.altKey) return;
-    const steps = /** @type {Record<string, number>} */ ({
-      ArrowLeft: -1,
-      ArrowRight: 1,
-      PageUp: -PAGE_STEPS,
-      PageDown: PAGE_STEPS,
-      Home: -Infinity,
-      End: Infinity,
-    })[event.key];
-    if (steps !== undefined) this.#moveCursor(chart, steps);
-    else if (event.key === "+") this.#zoom(chart, 0.5);
-    else if (event.key === "-") this.#zoom(chart, 2);
-    else return;
+    const command = chartCommand(event);
+    if (chart === null || command === null) return;
+    if ("zoom" in command) this.#zoom(chart, command.zoom);
+    else if ("event" in command) this.#moveToEvent(chart, command.event);
+    else this.#moveCursor(chart, command.move);
     event.preventDefault();
   }
 
@@ -277,23 +279,42 @@ export class TimeSeriesPanel extends QueryPanel {
     const last = positionOf(times, this.shown.toMs + 1) - 1;
     if (last < first) return;
     const from = this.#cursorIndex(chart) ?? last + 1;
-    const at = Math.min(last, Math.max(first, from + steps));
-    chart.setCursor({ left: chart.valToPos(times[at], "x"), top: chart.over.clientHeight / 2 });
-    clearTimeout(this.#announceTimer);
-    this.#announceTimer = setTimeout(() => this.#announce(at), ANNOUNCE_AFTER_MS);
+    this.#pointAt(chart, times[Math.min(last, Math.max(first, from + steps))]);
   }
 
-  /** @param {number} at */
-  #announce(at) {
+  /**
+   * @param {uPlot} chart
+   * @param {number} direction
+   */
+  #moveToEvent(chart, direction) {
+    const left = chart.cursor.left ?? -1;
+    const fromMs = left < 0 ? this.shown.toMs : chart.posToVal(left, "x");
+    const event = this.#markers.beside(chart, fromMs, direction);
+    if (event === null) this.context.announce("There is no further event in sight.");
+    else this.#pointAt(chart, event.time);
+  }
+
+  /**
+   * @param {uPlot} chart
+   * @param {number} timeMs
+   */
+  #pointAt(chart, timeMs) {
+    this.#keyed.put(chart, timeMs);
+    clearTimeout(this.#announceTimer);
+    this.#announceTimer = setTimeout(() => this.#announce(chart), ANNOUNCE_AFTER_MS);
+  }
+
+  /** @param {uPlot} chart */
+  #announce(chart) {
     const { times, values } = this.#columns;
-    const unit = this.spec.unit;
-    const decimals = this.#decimals();
-    const parts = this.names
-      .map(({ name }, i) => ({ name, value: values[i]?.[at], i }))
-      .filter(({ i }) => this.#isShown(i))
-      .slice(0, 8)
-      .map(({ name, value }) => `${name} ${formatValue(value, unit, decimals)}`);
-    this.context.announce(`${dateAndClock(times[at])}: ${parts.join(", ")}`);
+    const at = this.#cursorIndex(chart);
+    if (at === null) return;
+    const rows = this.names
+      .map(({ name }, i) => ({ name, value: values[i]?.[at] }))
+      .filter((_, i) => this.#isShown(i));
+    const events = this.#markers.near(chart).map(spoken);
+    const how = { unit: this.spec.unit, decimals: this.#decimals() };
+    this.context.announce([...events, sentence(dateAndClock(times[at]), rows, how)].join(". "));
   }
 
   /**
@@ -309,6 +330,7 @@ export class TimeSeriesPanel extends QueryPanel {
   }
 
   #leave() {
+    this.#keyed.forget();
     this.#chart?.setCursor({ left: -10, top: -10 });
   }
 }

@@ -2,9 +2,11 @@
 
 import { formatValue } from "../units.js";
 import { h } from "./dom.js";
+import { notes } from "./markers.js";
 import { paintSwatch } from "./palette.js";
 
 const MOST_ROWS = 12;
+const MOST_SPOKEN = 8;
 const GAP_PX = 12;
 
 /**
@@ -23,6 +25,19 @@ export function ranked(rows) {
   return { rows: top, more: sorted.length - top.length };
 }
 
+/**
+ * @param {string} time
+ * @param {{name: string, value: number | null | undefined}[]} rows
+ * @param {{unit: string, decimals: number | null}} spec
+ * @returns {string} for those who hear it
+ */
+export function sentence(time, rows, { unit, decimals }) {
+  const parts = rows
+    .slice(0, MOST_SPOKEN)
+    .map(({ name, value }) => `${name} ${formatValue(value, unit, decimals)}`);
+  return `${time}: ${parts.join(", ")}`;
+}
+
 export class Tooltip {
   element = h("div", { class: "tooltip", "aria-hidden": "true", hidden: true });
 
@@ -33,13 +48,15 @@ export class Tooltip {
   /**
    * @param {string} time
    * @param {TipRow[]} all
+   * @param {import("./markers.js").LiveEvent[]} events here
    * @param {{unit: string, decimals: number | null}} spec
    * @param {{left: number, width: number}} place of the cursor, and the width of the plot, in pixels
    */
-  show(time, all, { unit, decimals }, { left, width }) {
+  show(time, all, events, { unit, decimals }, { left, width }) {
     const { rows, more } = ranked(all);
     this.element.replaceChildren(
-      h("div", { class: "tooltip-time", text: time }),
+      ...notes(events),
+      all.length > 0 ? h("div", { class: "tooltip-time", text: time }) : "",
       ...rows.map(({ name, slot, value, near }) => {
         const swatch = h("span", { class: "swatch" });
         paintSwatch(swatch, slot);

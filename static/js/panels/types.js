@@ -19,10 +19,12 @@
 /**
  * @typedef {object} PageData
  * @property {string} live_path
+ * @property {string} live_tabs what the tabs that may share a connection have in common; "": none may
  * @property {string} title
  * @property {boolean} needs_password
  * @property {PanelSpec[]} panels
  * @property {number} default_range_ms
+ * @property {boolean} may_annotate
  */
 
 /** @typedef {{fromMs: number, toMs: number}} TimeWindow */
@@ -36,6 +38,8 @@
  * @property {import("./timeview.js").TimeView} view
  * @property {import("./loop.js").PaintLoop} loop
  * @property {import("./palette.js").Palette} palette
+ * @property {import("./eventfeed.js").EventFeed} events
+ * @property {((timeMs: number) => void) | null} annotate null: this person may not
  * @property {(sentence: string) => void} announce says it to screen readers
  */
 
