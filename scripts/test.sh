@@ -1,4 +1,6 @@
 # make test: every test, and those that use a database on SQLite and on PostgreSQL.
+# TEST_PROCESSES= says how many tests run at once, 0 for one after the other. Many wait more than
+# they compute, so by default it is one more than there are processors.
 # PULSEBOARD_REQUIRE_ALL=1 makes a skipped browser, PostgreSQL, Redis, shared-data or JavaScript
 # test a failure.
 cd "$(dirname "$0")/.."
@@ -37,11 +39,21 @@ if have_node; then
     install_node
 fi
 .venv/bin/python -m tests.support.chromium --install || true
-check "Python, SQLite" .venv/bin/python -m pytest -m "not browser"
-# A run of their own: Playwright keeps an event loop in the main thread, which others cannot share.
-check "browser, SQLite" .venv/bin/python -m pytest -m browser
-# Once more what uses a database and has not run on both already.
-check "all on PostgreSQL" .venv/bin/python -m pytest --database postgresql
+processes=${TEST_PROCESSES:-$(($(getconf _NPROCESSORS_ONLN) + 1))}
+
+# run <what> <pytest's arguments ...>
+run() {
+    name=$1
+    shift
+    check "$name" .venv/bin/python -m pytest -n "$processes" --dist worksteal "$@"
+}
+
+# Browser tests in runs of their own: Playwright keeps an event loop in the main thread, which
+# others cannot share. On PostgreSQL once more what uses a database and did not run on both.
+run "Python, SQLite" -m "not browser"
+run "browser, SQLite" -m browser
+run "Python, PostgreSQL" -m "not browser" --database postgresql
+run "browser, PostgreSQL" -m browser --database postgresql
 if have_node; then
     check JavaScript node --test tests/js/*.test.js
 elif [ "${PULSEBOARD_REQUIRE_ALL:-}" = 1 ]; then

@@ -14,9 +14,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests.support import database
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
     from metrics.publisher import Publisher
-    from tests.support.postgres import Postgres
+    from tests.support.postgres import Databases
     from tests.support.traffic import Traffic
     from tests.support.valkey import Valkey
 
@@ -46,7 +48,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Signing in is not what most tests are about: hash their passwords quickly."""
+    """Signing in is not what most tests are about: hash their passwords quickly.
+
+    An example of Hypothesis may take as long as a busy machine needs.
+    """
+    hypothesis.settings.register_profile("busy", deadline=None)
+    hypothesis.settings.load_profile("busy")
     database.start(config, REQUIRE_ALL)
     from django.conf import settings
 
@@ -55,6 +62,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     database.stop(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Workers of `pytest -n` prepare their own environment before Django reads its settings."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker of `pytest -n` is about to start."""
+    database.tell_worker(node.config, node.workerinput)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -92,7 +111,8 @@ def django_db_setup(
     django_db_setup: None, django_db_blocker: Any, pytestconfig: pytest.Config
 ) -> Iterator[None]:
     """The test database, which is quickly emptied, and is nobody's in the end."""
-    database.empty_quickly(pytestconfig)
+    if database.running(pytestconfig):
+        database.empty_quickly()
     yield
     with django_db_blocker.unblock():
         database.end_connections(pytestconfig)
@@ -107,20 +127,19 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def new_database(pytestconfig: pytest.Config) -> Callable[[], str] | None:
-    """Gives the URL of an empty database for a product; None where it makes a file for itself."""
-    server = database.running(pytestconfig)
-    return server.new_database if server else None
+def new_database(pytestconfig: pytest.Config) -> Callable[..., str] | None:
+    """Gives the URL of a database for a product; None where it makes a file for itself."""
+    return database.for_products(pytestconfig)
 
 
 @pytest.fixture
 def new_server(
-    request: pytest.FixtureRequest, folder: Path, new_database: Callable[[], str] | None
+    request: pytest.FixtureRequest, folder: Path, new_database: Callable[..., str] | None
 ) -> Iterator[NewServer]:
     """Starts the product with settings of the test's choice: new_server({"TICK_MS": "20"}).
 
     Every call is another product with a data folder and a database of its own; start=False only
-    prepares it.
+    prepares it, with no tables.
     """
     products: list[Product] = []
     request.node.stash[PRODUCTS] = products
@@ -128,7 +147,8 @@ def new_server(
     def make(variables: Mapping[str, str] | None = None, *, start: bool = True) -> Product:
         own_folder = folder / f"server-{len(products) + 1}"
         own_folder.mkdir()
-        product = Product(own_folder, variables, new_database)
+        of_its_own = new_database and partial(new_database, migrated=start)
+        product = Product(own_folder, variables, of_its_own)
         products.append(product)
         if start:
             product.start()
@@ -146,7 +166,7 @@ def server(new_server: NewServer) -> Product:
 
 
 @pytest.fixture(scope="session")
-def postgres(pytestconfig: pytest.Config) -> Iterator[Postgres]:
+def postgres(pytestconfig: pytest.Config) -> Iterator[Databases]:
     """A real PostgreSQL; skips the test where it cannot run."""
     if shared := database.running(pytestconfig):
         yield shared
@@ -162,18 +182,19 @@ def postgres(pytestconfig: pytest.Config) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> str:
+def postgres_url(postgres: Databases) -> str:
     """The URL of a new, empty PostgreSQL database."""
     return postgres.new_database()
 
 
 @pytest.fixture(scope="session")
-def _migrated_postgres_url(postgres: Postgres, django_db_blocker: Any) -> str:
+def _migrated_postgres_url(postgres: Databases, django_db_blocker: Any) -> str:
     from django.core.management import call_command
 
     from tests.support.store import default_database
 
     url = postgres.new_database()
+    database.empty_quickly()
     with django_db_blocker.unblock(), default_database(url):
         call_command("migrate", verbosity=0)
     return url

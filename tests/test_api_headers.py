@@ -97,6 +97,14 @@ def test_health_needs_no_sign_in(client: Client) -> None:
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
+def test_a_load_balancer_may_ask_by_address(client: Client) -> None:
+    """It names what it connects to, which is nothing that ALLOWED_HOSTS should hold."""
+    by_address = {"host": "10.0.0.5:8000"}
+    for path in ("/healthz", "/readyz"):
+        assert client.get(path, headers=by_address).status_code == 200
+    assert client.get("/signin/", headers=by_address).status_code == 400
+
+
 def test_who_is_shutting_down_is_not_ready(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "draining", True)
     response = client.get("/readyz")

@@ -136,6 +136,7 @@ def test_a_compression_we_do_not_take_is_refused(shop: Publisher, encoding: str)
         (gzip.compress(b'{"samples": []}') + b"rest", "not gzip"),
         (gzip.compress(b"hello"), "not valid JSON"),
     ],
+    ids=["no gzip", "cut short", "more behind it", "not JSON"],  # gzip's bytes hold the time
 )
 def test_broken_gzip_is_refused(shop: Publisher, body: bytes, reason: str) -> None:
     assert reason in error(shop.post(body, Content_Encoding="gzip"), 400)["error"]

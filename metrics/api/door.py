@@ -3,6 +3,8 @@
 A publisher's request needs no session, no user, no CSRF token and no message: cookies must not
 matter here. The middleware for those also costs a publisher most of its time, as each of it
 changes threads. So requests below /api/v1/ go to their views directly.
+
+So do the questions of load balancers, which name an address as the host, not the site's name.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.urls import resolve
 
 PREFIX = "/api/v1/"
+PROBES = {"/healthz", "/readyz"}
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -32,7 +35,8 @@ class Door:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if not request.path_info.startswith(PREFIX):
+        path = request.path_info
+        if not path.startswith(PREFIX) and path not in PROBES:
             return self.get_response(request)
         if self._is_async:
             return _answer(request)

@@ -83,7 +83,7 @@ class Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # communicate() would forget what readline() has read ahead
         )
 
     @property
@@ -99,20 +99,20 @@ class Program:
     def line(self) -> str:
         """The next line that it prints."""
         assert self._process.stdout is not None
-        return self._process.stdout.readline()
+        return self._process.stdout.readline().decode()
 
     def go(self) -> Program:
         """Lets it begin, or go on from where it waits for input."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        self._process.stdin.write(b"\n")
         return self
 
     def finish(self, status: int = 0, within_s: float = PROGRAM_S) -> str:
         """Waits for its end; what it printed."""
-        out, self.errors = self._process.communicate(timeout=within_s)
+        out, errors = self._process.communicate(timeout=within_s)
+        self.errors = errors.decode()
         assert self._process.returncode == status, f"{self._process.returncode}: {self.errors}"
-        return out
+        return out.decode()
 
 
 def run_together(programs: list[Program]) -> list[str]:

