@@ -15,7 +15,7 @@ from metrics.models import Metric, Series
 from metrics.refused import Refused
 from metrics.rows import fingerprint
 from tests.support.samples import accept, cached, sample, stored
-from tests.support.store import Program, run_together
+from tests.support.store import Program, rolled_back_savepoint, run_together
 
 
 def test_too_many_series_of_a_metric_are_refused_and_the_label_is_named(
@@ -72,9 +72,8 @@ def test_series_of_a_rolled_back_transaction_are_not_remembered(store: str) -> N
 def test_series_of_a_rolled_back_savepoint_are_not_remembered(store: str) -> None:
     with transaction.atomic():
         accept(sample("kept"))
-        point = transaction.savepoint()
-        accept(sample("lost"))
-        transaction.savepoint_rollback(point)
+        with rolled_back_savepoint():
+            accept(sample("lost"))
     assert [cached("kept"), cached("lost")] == [True, False]
 
 

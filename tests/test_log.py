@@ -25,7 +25,7 @@ from tests.support.samples import (
     samples_in_log,
     stored,
 )
-from tests.support.store import log_held
+from tests.support.store import log_held, rolled_back_savepoint
 from tests.support.waiting import eventually
 
 
@@ -181,9 +181,8 @@ def test_a_savepoint_takes_its_samples_with_it(store: str, rung: list[Committed]
         with pytest.raises(Abandoned), transaction.atomic():
             accept(sample("lost"))
             raise Abandoned
-        point = transaction.savepoint()  # one of which Django's hooks know nothing
-        accept(sample("lost_too"))
-        transaction.savepoint_rollback(point)
+        with rolled_back_savepoint():
+            accept(sample("lost_too"))
         accept(sample("kept_too"))
     assert [len(stored(name)) for name in ("kept", "lost", "lost_too", "kept_too")] == [1, 0, 0, 1]
     said = {(one.id, *one.columns.series.tolist()) for one in rung}

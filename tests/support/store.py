@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
-from django.db import connections
+from django.db import connection, connections
 
 from dashboard.environment import postgresql
 from tests.support.environment import ROOT
@@ -44,6 +44,15 @@ def rows(url: str, question: str) -> list[tuple[Any, ...]]:
             return file.execute(question).fetchall()
     with psycopg.connect(url) as server:
         return server.execute(question.encode()).fetchall()
+
+
+@contextmanager
+def rolled_back_savepoint() -> Iterator[None]:
+    """What is done in the block is undone by SQL, of which Django's hooks know nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("SAVEPOINT mine")
+        yield
+        cursor.execute("ROLLBACK TO SAVEPOINT mine")
 
 
 @contextmanager
