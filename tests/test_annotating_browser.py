@@ -46,6 +46,7 @@ intake.accept_events(
     now_ms=now,
 )
 """
+EVENTS_BACK = 3  # the server's start is an event too
 # How many pixels of the first chart are drawn in the colour of markers.
 MARKED_PIXELS = """() => {
   const canvas = document.querySelector(".plot canvas");
@@ -65,9 +66,11 @@ def stored(server: Product, title: str) -> int:
 
 
 def first_chart(page: Page) -> Locator:
-    """The first chart of the dashboard, drawn."""
-    page.locator(".panel[data-state=ready] .plot canvas").first.wait_for()
-    return page.locator(".plot").first
+    """The first chart of the dashboard, drawn: before, it is hidden and takes no key."""
+    panel = page.locator(".panel:has(.plot)").first
+    panel.and_(page.locator("[data-state=ready]")).wait_for()
+    panel.locator(".plot canvas").wait_for()
+    return panel.locator(".plot")
 
 
 def annotate(page: Page, title: str, text: str = "") -> None:
@@ -79,17 +82,20 @@ def annotate(page: Page, title: str, text: str = "") -> None:
 
 
 def find_by_keyboard(page: Page, *words: str) -> None:
-    """Moves to the newest event of the first chart; these words are shown there, and said."""
+    """Moves back over the first chart's events to one with these words, which are also said."""
     chart = first_chart(page)
     note = chart.locator(".tooltip:visible", has_text=words[0])
 
-    def newest() -> int:
+    def is_found() -> bool:
         chart.blur()
         chart.focus()
-        page.keyboard.press("Shift+ArrowLeft")
-        return note.count()
+        for _ in range(EVENTS_BACK):
+            page.keyboard.press("Shift+ArrowLeft")
+            if note.count():
+                return True
+        return False
 
-    eventually(newest, what=f"an event that says {words[0]!r}")
+    eventually(is_found, what=f"an event that says {words[0]!r}")
     for word in words:
         note.filter(has_text=word).wait_for()
     page.locator("#announce").filter(has_text=words[0]).wait_for(state="attached")
