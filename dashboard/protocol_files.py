@@ -39,6 +39,9 @@ def schema() -> dict[str, Any]:
     (client, server), components = msgspec.json.schema_components(
         (protocol.ClientMessage, protocol.ServerMessage), ref_template="#/$defs/{name}"
     )
+    for component in components.values():  # docstrings are indented before Python 3.13
+        if "description" in component:
+            component["description"] = inspect.cleandoc(component["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Pulseboard live protocol, JSON form",
