@@ -84,7 +84,9 @@ def annotate(page: Page, title: str, text: str = "") -> None:
 def find_by_keyboard(page: Page, *words: str) -> None:
     """Moves back over the first chart's events to one with these words, which are also said."""
     chart = first_chart(page)
-    note = chart.locator(".tooltip:visible", has_text=words[0])
+    note = chart.locator(".tooltip:visible")
+    for word in words:
+        note = note.filter(has_text=word)
 
     def is_found() -> bool:
         chart.blur()
@@ -95,9 +97,7 @@ def find_by_keyboard(page: Page, *words: str) -> None:
                 return True
         return False
 
-    eventually(is_found, what=f"an event that says {words[0]!r}")
-    for word in words:
-        note.filter(has_text=word).wait_for()
+    eventually(is_found, what=f"an event that says {' and '.join(words)}")
     page.locator("#announce").filter(has_text=words[0]).wait_for(state="attached")
 
 
