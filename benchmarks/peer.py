@@ -73,10 +73,6 @@ class Peer:
         assert self._process is not None
         return self._process.pid
 
-    @property
-    def runs(self) -> bool:
-        return self._process is not None
-
     def start(self) -> None:
         """Starts it and waits until it answers. Raises RuntimeError."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -147,6 +147,18 @@ def test_serve_prints_one_link_when_it_answers_and_one_line_when_it_ends(
     assert lines == [f"Pulseboard is running: {product.link}", "Stopped."]
 
 
+def test_what_other_packages_do_at_the_end_of_a_process_is_done(
+    new_server: NewServer, folder: Path
+) -> None:
+    done = folder / "done"
+    hook = f"import atexit, pathlib; atexit.register(pathlib.Path({str(done)!r}).touch)"
+    (folder / "sitecustomize.py").write_text(hook)
+    product = new_server({"PYTHONPATH": str(folder)})
+    done.unlink(missing_ok=True)  # of commands before
+    assert product.terminate() == 0
+    assert done.exists()
+
+
 def test_serve_stops_though_a_client_never_reads(
     new_server: NewServer,
 ) -> None:

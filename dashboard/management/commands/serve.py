@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import ssl
 import sys
 import tempfile
@@ -85,6 +86,8 @@ class Command(BaseCommand):
         super().run_from_argv(argv)
         from dashboard.leaving import leave_at_once
 
+        # The process's own hooks first: samples that wait for the database, and other packages'.
+        atexit._run_exitfuncs()
         leave_at_once()
 
     def handle(self, *args: Any, **options: Any) -> None:
