@@ -215,9 +215,9 @@ def test_a_peer_gives_back_what_it_was_fed(kind: type[Peer], tmp_path: Path) -> 
         status, answer = found[0].get(path)
         assert status == 200
         assert 2 * 10 <= found[0].points(answer) <= 2 * 11
+        pid = found[0].pid
         assert found[0].bytes_of_data() > 0
-        pid = found[0].pid if found[0].runs else None
-    assert pid is None or not psutil.pid_exists(pid)
+    assert not psutil.pid_exists(pid)
 
 
 def test_a_peer_that_does_not_start_says_why(
