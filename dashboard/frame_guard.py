@@ -16,6 +16,7 @@ from websockets.server import ServerProtocol
 
 MESSAGE_TOO_BIG = 1009
 RATE_LIMITED = 4429
+CONTROL_BYTES = 125  # RFC 6455, 5.5: what a control frame may hold
 
 # At DEBUG the parser would write every header, cookies and all, into the log.
 parser_logger = logging.getLogger("dashboard.socket.parser")
@@ -94,6 +95,25 @@ class GuardedConnection(ServerProtocol):
         """End the conversation with a close frame; what the peer sends from here on is dropped."""
         self.fail(code, reason)
         self.parser_exc = Refusal(reason)
+
+    def expect_goodbye(self) -> None:
+        """A close frame was sent: of what still comes only control frames matter.
+
+        A larger frame, which would be put together for nobody, ends the reading instead.
+        """
+        self.max_message_size = CONTROL_BYTES
+
+    def forget(self) -> None:
+        """Frees what came and was not taken, at the end; else it waits for the garbage collector.
+
+        An exception's traceback leads to the parser's frame, and so to this object again.
+        """
+        self.events.clear()
+        for error in (self.parser_exc, self.handshake_exc):
+            link: BaseException | None = error
+            while link is not None:
+                link.__traceback__ = None
+                link = link.__cause__ or link.__context__
 
     def _judge(self, frame: Frame) -> tuple[int, str] | None:
         limits = self._limits

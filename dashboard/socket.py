@@ -82,6 +82,10 @@ class LiveSocket(SteadySocket):
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self._reject_written()  # a request that could not even be parsed has its answer
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.conn.forget()
+
     # The server calls this.
 
     def shutdown(self) -> None:
@@ -156,6 +160,7 @@ class LiveSocket(SteadySocket):
         said = self.conn.close_sent
         if said is not None:
             self.tell_app(said.code, said.reason)
+        self.conn.forget()
         self.close_sent = True
         self.stop_keepalive()
         self.flush()
@@ -243,6 +248,7 @@ class LiveSocket(SteadySocket):
         except InvalidState:
             pass  # the peer was first
         self.close_sent = True
+        self.conn.expect_goodbye()
         self.stop_keepalive()
         self.tell_app(code, reason)
         self.flush()

@@ -91,6 +91,23 @@ async def test_a_close_without_a_reason_gets_one() -> None:
         assert await peer.goodbye() == (1000, "done")
 
 
+async def test_a_peer_that_talks_on_after_the_close_is_let_go_at_once() -> None:
+    class Patient(LiveSocket):
+        close_timeout_s = 3600.0
+
+    async def closes(receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.close", "code": 4400, "reason": "not a JSON message"})
+
+    async with serving(App(after_accept=closes), Patient) as running:
+        async with await running.connect() as peer:
+            await peer.send(frame(TEXT, b"nonsense"))
+            assert await peer.goodbye() == (4400, "not a JSON message")
+            await peer.send(frame(TEXT, b"x" * 60_000))
+            assert await peer.everything() == b""  # without a reset
+        await aeventually(lambda: not running.connections, what="nothing is left of it")
+
+
 async def test_a_reason_that_is_too_long_is_cut_at_a_character() -> None:
     async def close(receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close", "code": 4400, "reason": "é" * 100})

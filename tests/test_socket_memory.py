@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from websockets.server import ServerProtocol
 
 from dashboard.http_protocol import HttpConnection
 from dashboard.socket import LiveSocket
-from tests.socket_support import CLOSE, TEXT, App, Peer, frame, serving
+from tests.socket_support import CLOSE, TEXT, App, Peer, frame, handshake, serving
 from tests.support.waiting import aeventually
 
 Made = list[weakref.ref[Any]]
@@ -31,7 +32,7 @@ def noted(made: Made) -> tuple[type[LiveSocket], type[HttpConnection]]:
     class Socket(LiveSocket):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            made.append(weakref.ref(self))
+            made.extend((weakref.ref(self), weakref.ref(self.conn)))
 
     class Http(HttpConnection):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -50,12 +51,25 @@ async def says_goodbye(peer: Peer) -> None:
     await peer.hung_up()
 
 
-async def breaks_the_protocol(peer: Peer) -> None:
+async def sends_no_text(peer: Peer) -> None:
     await peer.send(frame(TEXT, b"\xff"))
     await peer.hung_up()
 
 
-@pytest.mark.parametrize("leave", [drops, says_goodbye, breaks_the_protocol])
+async def breaks_the_protocol(peer: Peer) -> None:
+    await peer.send(frame(TEXT, b"behind it comes what is no frame") + b"\xf0\x80")
+    await peer.hung_up()
+
+
+async def sends_too_much(peer: Peer) -> None:
+    await peer.send(frame(TEXT, b"x" * 60_000) + frame(TEXT, b"x" * 70_000))
+    await peer.hung_up()
+
+
+LEAVING = [drops, says_goodbye, sends_no_text, breaks_the_protocol, sends_too_much]
+
+
+@pytest.mark.parametrize("leave", LEAVING)
 async def test_a_socket_that_has_ended_is_freed_without_the_collector(
     no_collector: None, leave: Any
 ) -> None:
@@ -70,7 +84,19 @@ async def test_a_socket_that_has_ended_is_freed_without_the_collector(
         )
 
 
+async def test_a_handshake_that_is_none_leaves_nothing_to_the_collector(no_collector: None) -> None:
+    made: Made = []
+    async with serving(App(), *noted(made)) as running:
+        async with await running.dial() as peer:
+            await peer.send(handshake().replace(b"Key: ", b"Key: no key at all, "))
+            await peer.hung_up()
+        await aeventually(
+            lambda: made and not any(one() for one in made), what="nothing is left of it"
+        )
+
+
 async def test_an_open_socket_keeps_nothing_of_its_handshake(no_collector: None) -> None:
     made: Made = []
     async with serving(App(), *noted(made)) as running, await running.connect():
-        assert [type(one()).__mro__[1] for one in made if one()] == [LiveSocket]
+        left = [one() for one in made if one() is not None]
+        assert [type(one).__mro__[1] for one in left] == [LiveSocket, ServerProtocol]
