@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
+from django.contrib.auth.models import User
 from django.db import OperationalError, connection
-from django.db.backends.sqlite3.base import DatabaseWrapper as DjangoWrapper
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper as DjangoCursor
 
 from metrics import commit, intake, log, refused, writer
 from metrics.columns import Columns
+from metrics.models import Event
 from metrics.refused import Refused
 from metrics.samples import Accepted
 from metrics.sqlite3 import base
@@ -90,16 +93,41 @@ def test_it_waits_too_while_another_program_repairs_the_database(
     """The first to open it after a crash does; that is another code for being busy."""
     busy = sqlite3.OperationalError("database is locked")
     busy.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
-    tries = iter([OperationalError(), OperationalError(), None])
-    begin = DjangoWrapper._start_transaction_under_autocommit  # type: ignore[attr-defined]
+    tries = iter([busy, busy])
+    execute = DjangoCursor.execute
 
-    def try_to_begin(wrapper: base.DatabaseWrapper) -> None:
-        if (error := next(tries, None)) is not None:
-            raise error from busy
-        begin(wrapper)
+    def try_to_begin(cursor: base.Cursor, query: str, params: Any = None) -> Any:
+        if query.startswith("BEGIN") and (error := next(tries, None)) is not None:
+            raise error
+        return execute(cursor, query, params)
 
-    monkeypatch.setattr(DjangoWrapper, "_start_transaction_under_autocommit", try_to_begin)
+    monkeypatch.setattr(DjangoCursor, "execute", try_to_begin)
     assert accept(sample()).stored == 1
+    assert next(tries, None) is None
+
+
+@only_sqlite
+def test_a_row_that_is_written_by_itself_comes_in_between_two_jobs_too(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody signs in while the jobs are busy: no transaction of ours is around that."""
+    waits_s: list[float] = []
+    user = User.objects.create_user("analyst")
+    with ExitStack() as held:
+        held.enter_context(log_held(store))
+
+        def wait(seconds: float) -> None:
+            waits_s.append(seconds)
+            if len(waits_s) % 100 == 0:
+                held.close()
+
+        monkeypatch.setattr(base, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=wait))
+        assert User.objects.filter(pk=user.pk).update(first_name="Live") == 1
+        held.enter_context(log_held(store))
+        assert Event.objects.create(time_ms=NOW_MS, title="signed in").pk
+        held.enter_context(log_held(store))
+        assert User.objects.filter(pk=user.pk).delete()[0] == 1
+    assert waits_s == [0.001] * 300
 
 
 @only_sqlite
