@@ -7,8 +7,9 @@ in a shell, by SQL, or by time) the hub notices by asking the database twice a s
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -18,18 +19,26 @@ from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.dispatch import receiver
 
-from dashboard import hub
 from dashboard.models import Dashboard, Panel, Share
 from dashboard.protocol import Close
 from dashboard.viewer import Viewer, why_not_person, why_not_token
 from metrics.models import Source
 
+if TYPE_CHECKING:
+    from dashboard.hub import Hub
+
 _User: Any = get_user_model()
+
+
+def _hubs() -> list[Hub]:
+    """Those of this process. A command has none, and does not wait for what a hub needs."""
+    module = sys.modules.get("dashboard.hub")
+    return module.running() if module is not None else []
 
 
 def _end(why: Callable[[Viewer], str]) -> None:
     def now() -> None:
-        for one in hub.running():
+        for one in _hubs():
             one.members.end_where(why, Close.UNAUTHENTICATED)
             one.tell_of_rights()
 
@@ -65,7 +74,7 @@ def _look() -> None:
     """What is shared is read anew, and the watches that are not allowed any longer end."""
 
     def now() -> None:
-        for one in hub.running():
+        for one in _hubs():
             one.look_at_rights()
             one.tell_of_rights()
 

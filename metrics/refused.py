@@ -17,6 +17,8 @@ _said: tuple[str, float] = "", 0.0  # the reason logged last, and when
 # not even its index of the write-ahead log can grow).
 _FULL = ("disk is full", "no space left", "disk i/o error", "disk full")
 
+NO_TABLES = "the database has no tables yet: start the server once, or run manage.py migrate"
+
 
 class Refused(Exception):
     """Nothing of the request was stored.
@@ -49,9 +51,19 @@ def by_database(error: Error) -> Refused:
         return Refused(
             503, "", "the database is locked by another program: nothing was stored, try again"
         )
+    if has_no_tables(error):
+        return Refused(503, "", NO_TABLES)
     if isinstance(error, OperationalError | InterfaceError):
         # A connection may be lost while it commits: then nobody knows whether that was stored.
         return Refused(
             503, "", "the database does not answer: try again, with the same Idempotency-Key"
         )
     return Refused(500, "", "the database refused the batch: nothing was stored")
+
+
+def has_no_tables(error: Error) -> bool:
+    """Whether it failed because nobody has migrated this database."""
+    undefined = (
+        getattr(error.__cause__, "sqlstate", None) == "42P01"
+    )  # PostgreSQL's undefined_table
+    return undefined or "no such table" in str(error)

@@ -15,6 +15,7 @@ from django.db import OperationalError
 from metrics import access, catalog, intake, reader
 from metrics.clock import now_ms
 from metrics.models import Batch, Metric, Series, Source
+from tests.conftest import NewServer
 
 pytestmark = pytest.mark.django_db
 
@@ -204,3 +205,18 @@ def test_a_name_that_is_taken_is_a_sentence() -> None:
     run("token", "shop")
     assert "'shop' exists" in refusal("shop", command="token")
     assert Source.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["token", "shop"], ["signin"], ["publish", "up", "1"], ["export", "up"]],
+)
+def test_before_the_first_start_it_is_said_what_to_do(
+    new_server: NewServer, arguments: list[str]
+) -> None:
+    done = new_server(start=False).run(*arguments)
+    assert done.returncode == 1
+    assert "the database has no tables yet: start the server once, or run manage.py migrate" in (
+        done.stderr.lower()
+    )
+    assert "Traceback" not in done.stderr

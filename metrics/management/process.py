@@ -1,4 +1,4 @@
-"""What the commands that run until they are stopped have in common."""
+"""What commands have in common: a database that may fail, and signals that end them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.management.base import CommandError
-from django.db import OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+
+from metrics.refused import NO_TABLES, has_no_tables
 
 
 def check_migrated() -> None:
@@ -23,6 +25,17 @@ def check_migrated() -> None:
         raise CommandError(f"The database cannot be used: {error}.") from error
     if missing:
         raise CommandError("The database is not migrated: run python manage.py migrate first.")
+
+
+@contextmanager
+def database_in_words() -> Iterator[None]:
+    """Raises CommandError, with a sentence, where the database fails."""
+    try:
+        yield
+    except DatabaseError as error:
+        if has_no_tables(error):
+            raise CommandError(f"{NO_TABLES[0].upper()}{NO_TABLES[1:]}.") from None
+        raise CommandError(f"The database does not answer ({str(error).strip()}).") from None
 
 
 @contextmanager

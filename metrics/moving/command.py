@@ -12,8 +12,8 @@ from django.core.management.base import (  # fmt: skip
     DjangoHelpFormatter,
     OutputWrapper,
 )
-from django.db import DatabaseError
 
+from metrics.management.process import database_in_words
 from metrics.moving.progress import Stream
 from metrics.moving.trouble import CannotMove
 
@@ -34,13 +34,10 @@ class MovingCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self.do(options)
+            with database_in_words():
+                self.do(options)
         except CannotMove as error:
             raise CommandError(str(error)) from None
-        except DatabaseError as error:
-            raise CommandError(
-                f"The database does not answer ({str(error).strip()}). Was manage.py migrate run?"
-            ) from None
 
     def do(self, options: dict[str, Any]) -> None:
         """The work. May raise CannotMove."""

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard import running, signin
+from metrics.management.process import database_in_words
 
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - never bound
 
@@ -24,8 +25,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         base_url = options["base_url"] or _own_url()
-        user = _active_user(options["user"]) if options["user"] else signin.ensure_first_admin()
-        self.stdout.write(base_url.rstrip("/") + signin.link_path(signin.make_link(user)))
+        name = options["user"]
+        with database_in_words():
+            user = _active_user(name) if name else signin.ensure_first_admin()
+            link = signin.make_link(user)
+        self.stdout.write(base_url.rstrip("/") + signin.link_path(link))
 
 
 def _active_user(name: str) -> User:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 
 from metrics import catalog, intake
 from metrics.clock import now_ms
+from metrics.management.process import database_in_words
 from metrics.names import check_metric, shown
 from metrics.refused import Refused
 from metrics.samples import Accepted, Kind, Sample
@@ -47,18 +47,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        publish = self._publish_lines if options["stdin"] else self._publish_one
         try:
-            if options["stdin"]:
-                self._publish_lines(options)
-            else:
-                self._publish_one(options)
+            with database_in_words():
+                publish(options)
         except Refused as refused:
             raise CommandError(f"Nothing was stored: {_plain(refused)}") from None
-        except DatabaseError as error:
-            raise CommandError(
-                f"Nothing was stored: the database does not answer ({error}). "
-                "Was manage.py migrate run?"
-            ) from None
 
     def _publish_one(self, options: dict[str, Any]) -> None:
         if options["metric"] is None or options["value"] is None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from metrics import access
+from metrics.management.process import database_in_words
 from metrics.models import Source
 
 NAME_CHARACTERS = 100
@@ -31,7 +32,8 @@ class Command(BaseCommand):
                 f"A token's name is 1 to {NAME_CHARACTERS} printable characters long."
             )
         try:
-            _, plain = access.make_token(name, options["scope"])
+            with database_in_words():
+                _, plain = access.make_token(name, options["scope"])
         except access.NameTaken as taken:
             raise CommandError(str(taken)) from None
         self.stdout.write(plain)
