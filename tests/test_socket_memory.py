@@ -57,7 +57,7 @@ async def sends_no_text(peer: Peer) -> None:
 
 
 async def breaks_the_protocol(peer: Peer) -> None:
-    await peer.send(frame(TEXT, b"behind it comes what is no frame") + b"\xf0\x80")
+    await peer.send(frame(TEXT, b"behind it comes what is no frame") + b"\xf0\x80\0\0\0\0")
     await peer.hung_up()
 
 
