@@ -1,6 +1,6 @@
 # make test: every test, and those that use a database on SQLite and on PostgreSQL.
 # TEST_PROCESSES= says how many tests run at once, 0 for one after the other. Many wait more than
-# they compute, so by default it is one more than there are processors.
+# they compute, so by default it is twice as many as there are processors.
 # PULSEBOARD_REQUIRE_ALL=1 makes a skipped browser, PostgreSQL, Redis, shared-data or JavaScript
 # test a failure.
 cd "$(dirname "$0")/.."
@@ -39,7 +39,7 @@ if have_node; then
     install_node
 fi
 .venv/bin/python -m tests.support.chromium --install || true
-processes=${TEST_PROCESSES:-$(($(getconf _NPROCESSORS_ONLN) + 1))}
+processes=${TEST_PROCESSES:-$(($(getconf _NPROCESSORS_ONLN) * 2))}
 
 # run <what> <pytest's arguments ...>
 run() {
@@ -50,10 +50,11 @@ run() {
 
 # Browser tests in runs of their own: Playwright keeps an event loop in the main thread, which
 # others cannot share. On PostgreSQL once more what uses a database and did not run on both.
+with_browser="tests/test_*_browser.py tests/test_end_to_end.py tests/test_support.py"
 run "Python, SQLite" -m "not browser"
-run "browser, SQLite" -m browser
+run "browser, SQLite" -m browser $with_browser
 run "Python, PostgreSQL" -m "not browser" --database postgresql
-run "browser, PostgreSQL" -m browser --database postgresql
+run "browser, PostgreSQL" -m browser --database postgresql $with_browser
 if have_node; then
     check JavaScript node --test tests/js/*.test.js
 elif [ "${PULSEBOARD_REQUIRE_ALL:-}" = 1 ]; then

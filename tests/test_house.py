@@ -17,6 +17,7 @@ LONGEST_FILE_LINES = 340  # about 300
 OWN = {"metrics", "dashboard", "tests", "benchmarks", "scripts", "manage"}
 GENERATED = {"static/js/protocol.js"}
 READS_ENVIRONMENT = {"dashboard/settings.py", "dashboard/environment.py", "dashboard/asgi.py"}
+BROWSER_FIXTURES = {"chromium": "Browser", "context": "BrowserContext", "page": "Page"}
 WAITS = {"tests/support/waiting.py", "tests/support/traffic.py"}
 INLINE_CODE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", re.IGNORECASE)
 SECRET_IN_QUERY = re.compile(r"[?&](token|secret|password|api_?key)=", re.IGNORECASE)
@@ -156,6 +157,24 @@ def test_tests_wait_for_conditions_and_never_for_time() -> None:
         and re.search(r"(time|asyncio)\.sleep$|wait_for_timeout$", dotted(node.func))
         and not (node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0)
     ]
+    assert not guilty
+
+
+def test_browser_tests_are_where_make_test_looks_for_them() -> None:
+    """It reads no other file for them: reading all takes each process some seconds."""
+    named = re.search(
+        r'^with_browser="(.+)"$', (ROOT / "scripts/test.sh").read_text(), re.MULTILINE
+    )
+    assert named
+    looked_at = set(files(*named[1].split()))
+    guilty = {
+        name_of(path)
+        for path in files("tests/test_*.py")
+        if path not in looked_at
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.arg) and node.annotation
+        if BROWSER_FIXTURES.get(node.arg) == ast.unparse(node.annotation)
+    }
     assert not guilty
 
 

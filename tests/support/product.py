@@ -14,6 +14,7 @@ from http.cookiejar import CookieJar
 from pathlib import Path
 
 from tests.support.environment import ROOT
+from tests.support.store import add_token
 from tests.support.waiting import eventually
 
 START_S = 60.0
@@ -124,7 +125,7 @@ class Product:
 
     def token(self, name: str = "tests", scope: str = "publish") -> str:
         """A new token."""
-        return self.manage("token", name, "--scope", scope).strip()
+        return add_token(self.database_url, name, scope)
 
     def new_link(self) -> str:
         """A fresh one-time sign-in link."""

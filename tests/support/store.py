@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -44,6 +45,28 @@ def rows(url: str, question: str) -> list[tuple[Any, ...]]:
             return file.execute(question).fetchall()
     with psycopg.connect(url) as server:
         return server.execute(question.encode()).fetchall()
+
+
+def add_token(url: str, name: str, scope: str) -> str:
+    """A new token in the database with this URL, as `manage.py token` makes it but without a
+    process of its own, of which the tests need hundreds."""
+    from metrics import access
+    from metrics.models import Source
+
+    source = Source(name=name, scope=scope)
+    plain = access.set_token(source)
+    fields = [field for field in Source._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(str(field.column) for field in fields)
+    values = [field.pre_save(source, add=True) for field in fields]
+    insert = f"INSERT INTO {Source._meta.db_table} ({columns}) VALUES ({{}})"
+    if url.startswith("sqlite"):
+        plainly = [str(one) if isinstance(one, datetime) else one for one in values]
+        with closing(sqlite3.connect(url.removeprefix("sqlite://"), PROGRAM_S)) as file, file:
+            file.execute(insert.format(", ".join("?" for _ in fields)), plainly)
+    else:
+        with psycopg.connect(url) as server:
+            server.execute(insert.format(", ".join("%s" for _ in fields)).encode(), values)
+    return plain
 
 
 @contextmanager
