@@ -84,6 +84,20 @@ class Watch:
         if self.connection is not None:
             self.connection.mark(self)
 
+    def next_at_once(self) -> Frame | None:
+        """The newest frame, where it follows the last one sent: whoever keeps up needs no more."""
+        ring = self.ring
+        if (
+            ring is None
+            or self.seq != ring.seq - 1
+            or self.epoch != ring.epoch
+            or self.drawn is not None
+            or self.drawing is not None
+        ):
+            return None
+        self.seq = ring.seq
+        return ring.newest
+
 
 class Connection:
     """What is to be written goes out through `sink`, which takes it when the network does."""
@@ -157,8 +171,9 @@ class Connection:
 
     def mark(self, watch: Watch) -> None:
         """A watch has something to write."""
+        if not self._changed:  # else the sink is awake, or wakes when it can write again
+            self._sink.wake()
         self._changed[watch] = None
-        self._sink.wake()
 
     # -- what the sink takes ---------------------------------------------------------------------
 
@@ -180,11 +195,15 @@ class Connection:
         while changed and size < most_bytes and len(taken) < TAKEN_AT_ONCE:
             watch = next(iter(changed))
             del changed[watch]
-            frame = self._next(watch)
-            if frame is None:
+            frame = watch.next_at_once()
+            if frame is not None:
+                message = frame.made(watch.id, form)
+            elif (frame := self._next(watch)) is not None:
+                message = frame.made(watch.id, form, watch.is_conflated)
+                watch.is_conflated = False
+            else:
                 continue
-            message = frame.made(watch.id, form, watch.is_conflated)
-            watch.begun, watch.is_conflated = True, False
+            watch.begun = True
             taken.append(message)
             size += len(message)
             if frame.arrived_ns and (not oldest_ns or frame.arrived_ns < oldest_ns):

@@ -38,6 +38,7 @@ class Ring:
         # Not 0, which together with the number 0 means "no cursor" in a binary frame.
         self.epoch = f"{1 + secrets.randbelow(2**32 - 1):08x}"
         self.seq = 0
+        self.newest: Frame | None = None
         self._entries.clear()
         self._merged.clear()
         self._bytes = 0
@@ -54,6 +55,7 @@ class Ring:
         entry.seq, entry.arrived_ns = self.seq, arrived_ns
         self._merged.clear()
         self._entries.append(entry)
+        self.newest = entry
         self._bytes += entry.size_bytes()
         while len(self._entries) > RING_ENTRIES or (
             self._bytes > RING_BYTES and len(self._entries) > 1
