@@ -17,6 +17,7 @@ _said: tuple[str, float] = "", 0.0  # the reason logged last, and when
 # not even its index of the write-ahead log can grow).
 _FULL = ("disk is full", "no space left", "disk i/o error", "disk full")
 
+_UNDEFINED_TABLE = "42P01"
 NO_TABLES = "the database has no tables yet: start the server once, or run manage.py migrate"
 
 
@@ -63,7 +64,5 @@ def by_database(error: Error) -> Refused:
 
 def has_no_tables(error: Error) -> bool:
     """Whether it failed because nobody has migrated this database."""
-    undefined = (
-        getattr(error.__cause__, "sqlstate", None) == "42P01"
-    )  # PostgreSQL's undefined_table
-    return undefined or "no such table" in str(error)
+    sqlstate = getattr(error.__cause__, "sqlstate", None)  # PostgreSQL's
+    return sqlstate == _UNDEFINED_TABLE or "no such table" in str(error)

@@ -1,6 +1,6 @@
 # make test: every test, and those that use a database on SQLite and on PostgreSQL.
 # TEST_PROCESSES= says how many tests run at once, 0 for one after the other. Many wait more than
-# they compute, so by default it is twice as many as there are processors.
+# they compute, so by default it is one more than there are processors.
 # PULSEBOARD_REQUIRE_ALL=1 makes a skipped browser, PostgreSQL, Redis, shared-data or JavaScript
 # test a failure.
 cd "$(dirname "$0")/.."
@@ -39,7 +39,7 @@ if have_node; then
     install_node
 fi
 .venv/bin/python -m tests.support.chromium --install || true
-processes=${TEST_PROCESSES:-$(($(getconf _NPROCESSORS_ONLN) * 2))}
+processes=${TEST_PROCESSES:-$(($(getconf _NPROCESSORS_ONLN) + 1))}
 
 # run <what> <pytest's arguments ...>
 run() {

@@ -152,7 +152,9 @@ class TestStrangers:
     async def test_one_person_may_open_only_so_many(self, site: Site, settings: Any) -> None:
         settings.CONNECTIONS_PER_USER = 2
         ann, bob = await site.person("ann"), await site.person("bob")
-        async with site.opened_by(ann) as one, site.opened_by(ann):
+        async with site.opened_by(ann) as one, site.opened_by(ann) as two:
+            for each in (one, two):  # one that is not let in yet might be the third
+                assert isinstance(await each.hear(), protocol.Welcome)
             async with site.opened_by(ann) as third:
                 code, reason = await third.goodbye()
             assert code == 4429 and "at most 2 sockets" in reason

@@ -16,7 +16,7 @@ EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - never boun
 
 class Command(BaseCommand):
     help = "Prints a link that signs one person in, once, within 24 hours."
-    requires_system_checks: list[str] = []  # a third of its time
+    requires_system_checks: list[str] = []  # they would take a third of its time
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", nargs="?", help="whom it signs in (default: the first admin)")

@@ -25,7 +25,7 @@ UNIT_CHARACTERS = 20
 
 class Command(BaseCommand):
     help = "Stores one sample and says what was stored; it appears in open dashboards at once."
-    requires_system_checks: list[str] = []  # a third of its time
+    requires_system_checks: list[str] = []  # they would take a third of its time
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("metric", nargs="?", help="such as orders_total")

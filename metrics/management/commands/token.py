@@ -15,7 +15,7 @@ NAME_CHARACTERS = 100
 
 class Command(BaseCommand):
     help = "Makes a token for a publisher or a reader and prints only the token. It is kept hashed."
-    requires_system_checks: list[str] = []  # a third of its time
+    requires_system_checks: list[str] = []  # they would take a third of its time
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="whose token it is; shown in the admin")
