@@ -195,15 +195,11 @@ class Connection:
         while changed and size < most_bytes and len(taken) < TAKEN_AT_ONCE:
             watch = next(iter(changed))
             del changed[watch]
-            frame = watch.next_at_once()
-            if frame is not None:
-                message = frame.made(watch.id, form)
-            elif (frame := self._next(watch)) is not None:
-                message = frame.made(watch.id, form, watch.is_conflated)
-                watch.is_conflated = False
-            else:
+            frame = watch.next_at_once() or self._next(watch)
+            if frame is None:
                 continue
-            watch.begun = True
+            message = frame.made(watch.id, form, watch.is_conflated)
+            watch.begun, watch.is_conflated = True, False
             taken.append(message)
             size += len(message)
             if frame.arrived_ns and (not oldest_ns or frame.arrived_ns < oldest_ns):
