@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -20,8 +19,7 @@ from dashboard import protocol
 from dashboard.frames import Frame, Message, dressed
 from dashboard.protocol import WatchRefused
 from dashboard.ring import Ring
-from dashboard.sinks import Sink
-from metrics import stats
+from dashboard.sinks import NOBODY, Sink, Taken
 from metrics.query import ExpressionError
 
 if TYPE_CHECKING:
@@ -41,16 +39,12 @@ def _nothing() -> None:
     pass
 
 
-def _nothing_to_write(most_bytes: int = 0) -> list[Message]:
-    return []
-
-
 class Watch:
     """One of a connection's watches. Without a `ring` it is answered once."""
 
     __slots__ = (
         "begun", "connection", "drawing", "drawn", "drawn_seq", "epoch", "id", "is_conflated",
-        "on_end", "picture", "ring", "seq", "subject",
+        "is_marked", "on_end", "picture", "ring", "seq", "subject",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +66,7 @@ class Watch:
         self.drawn_seq = -1  # where the last snapshot stood: it may be some seconds old
         self.begun = False  # something was sent already
         self.is_conflated = False  # what is sent next stands for several updates
+        self.is_marked = False  # the connection knows that there is something to write
         self.connection: Connection | None = None
         self.subject: Subject | None = None  # what a right to watch it is looked up by
 
@@ -102,15 +97,14 @@ class Watch:
 class Connection:
     """What is to be written goes out through `sink`, which takes it when the network does."""
 
-    __slots__ = ("_beat", "_changed", "_control", "_drawn_now", "_postponed", "_sink", "watches")
+    __slots__ = ("_beat", "_control", "_drawn_now", "_marked", "_postponed", "_sink", "watches")
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        sink.take = self.take
-        sink.take_own = self.take_own
+        sink.source = self
         self._control: deque[str] | None = None
         self._beat: str | None = None
-        self._changed: dict[Watch, None] = {}  # watches with something to write, in order
+        self._marked: list[Watch] = []  # watches with something to write, in order
         self._postponed: dict[Watch, None] = {}  # watches whose snapshot has to wait its turn
         self._drawn_now = 0
         self.watches: dict[int, Watch] = {}
@@ -136,7 +130,7 @@ class Connection:
         self.watches[watch.id] = watch
         watch.connection = self
         if watch.ring is not None:
-            watch.ring.readers.add(watch.changed)
+            watch.ring.readers[watch] = None
         self.mark(watch)
 
     def remove(self, id: int) -> None:
@@ -145,9 +139,11 @@ class Connection:
         if watch is None:
             return
         if watch.ring is not None:
-            watch.ring.readers.discard(watch.changed)
+            watch.ring.readers.pop(watch, None)
         watch.connection = None
-        self._changed.pop(watch, None)
+        if watch.is_marked:
+            watch.is_marked = False
+            self._marked.remove(watch)
         self._postponed.pop(watch, None)
         if watch.drawing is not None:
             watch.drawing.cancel()
@@ -167,13 +163,16 @@ class Connection:
         for id in list(self.watches):
             self.remove(id)
         # The two would keep one another until the garbage collector comes.
-        self._sink.take = self._sink.take_own = _nothing_to_write
+        self._sink.source = NOBODY
 
     def mark(self, watch: Watch) -> None:
         """A watch has something to write."""
-        if not self._changed:  # else the sink is awake, or wakes when it can write again
+        if watch.is_marked:
+            return
+        watch.is_marked = True
+        if not self._marked:  # else the sink is awake, or wakes when it can write again
             self._sink.wake()
-        self._changed[watch] = None
+        self._marked.append(watch)
 
     # -- what the sink takes ---------------------------------------------------------------------
 
@@ -185,16 +184,16 @@ class Connection:
         self._control = None
         return taken
 
-    def take(self, most_bytes: int) -> list[Message]:
+    def take(self, most_bytes: int) -> Taken:
         """What is to be written now, in order; beyond so many bytes the rest comes later."""
-        taken = self.take_own()
-        size = sum(map(len, taken))
-        form = self._sink.form
-        changed = self._changed
-        oldest_ns = 0
-        while changed and size < most_bytes and len(taken) < TAKEN_AT_ONCE:
-            watch = next(iter(changed))
-            del changed[watch]
+        taken = self.take_own() if self._control else []
+        size = sum(map(len, taken)) if taken else 0
+        form, marked = self._sink.form, self._marked
+        at = oldest_ns = 0
+        while at < len(marked) and size < most_bytes and len(taken) < TAKEN_AT_ONCE:
+            watch = marked[at]
+            watch.is_marked = False
+            at += 1
             frame = watch.next_at_once() or self._next(watch)
             if frame is None:
                 continue
@@ -204,19 +203,13 @@ class Connection:
             size += len(message)
             if frame.arrived_ns and (not oldest_ns or frame.arrived_ns < oldest_ns):
                 oldest_ns = frame.arrived_ns
-        if changed:
+        del marked[:at]
+        if marked:
             self._sink.wake()
         elif self._beat is not None:
-            beat, self._beat = dressed(self._beat, form), None
-            taken.append(beat)
-            size += len(beat)
-        if taken:
-            stats.inc("frames_sent_total", len(taken))
-            stats.inc("bytes_sent_total", size)
-            if oldest_ns:
-                elapsed_s = (time.monotonic_ns() - oldest_ns) / 1e9
-                stats.observe("publish_to_frame_seconds", elapsed_s)
-        return taken
+            taken.append(dressed(self._beat, form))
+            self._beat = None
+        return taken, oldest_ns
 
     def _next(self, watch: Watch) -> Frame | None:
         """What a watch is to be sent next; when that is a snapshot, begins to make it."""
@@ -239,7 +232,7 @@ class Connection:
         watch.is_conflated = watch.begun and frame.seq > seq + 1 and seq != watch.drawn_seq
         watch.seq = frame.seq
         if frame.seq != ring.seq:
-            self._changed[watch] = None
+            self.mark(watch)
         return frame
 
     def _drawn(self, watch: Watch) -> Frame | None:
@@ -248,7 +241,7 @@ class Connection:
         if watch.ring is None:
             self.remove(watch.id)
         else:
-            self._changed[watch] = None
+            self.mark(watch)
         return frame
 
     # -- snapshots ---------------------------------------------------------------------------------

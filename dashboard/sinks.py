@@ -10,26 +10,52 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from dashboard.acks import Window
 from dashboard.frames import Form, Message
+from metrics import stats
 
 AT_ONCE_BYTES = 64 * 1024
 SLICE_S = 0.005  # so long connections are written to before others have their turn
+IN_A_ROW = 64  # connections
 
 logger = logging.getLogger(__name__)
 
 
-class Sink(Protocol):
-    """`take` and `take_own` are the connection's: what is to be written now, up to about so many
-    bytes, and of that its own answers alone."""
+# Messages, and time.monotonic_ns() of when the oldest sample they tell of came (0: unknown).
+Taken = tuple[list[Message], int]
+NOTHING: Taken = ([], 0)
 
+
+class Source(Protocol):
+    """What a sink writes comes from (dashboard.connection)."""
+
+    def take(self, most_bytes: int) -> Taken:
+        """What is to be written now, up to about so many bytes."""
+
+    def take_own(self) -> list[Message]:
+        """Of that the source's own answers alone."""
+
+
+class Nobody:
+    """The source of a sink whose connection has not begun, or has ended."""
+
+    def take(self, most_bytes: int) -> Taken:
+        return NOTHING
+
+    def take_own(self) -> list[Message]:
+        return []
+
+
+NOBODY = Nobody()
+
+
+class Sink(Protocol):
     form: Form
-    take: Callable[[int], list[Message]]
-    take_own: Callable[[], list[Message]]
+    source: Source
 
     def wake(self) -> None:
         """There is something to take."""
@@ -49,8 +75,7 @@ class AsgiSink:
         window: Window | None = None,
     ) -> None:
         self.form = form
-        self.take: Callable[[int], list[Message]]
-        self.take_own: Callable[[], list[Message]]
+        self.source: Source = NOBODY
         self._send = send
         self._window = window
         self._woken = asyncio.Event()
@@ -73,11 +98,13 @@ class AsgiSink:
             while self._woken.is_set() and written < AT_ONCE_BYTES:
                 self._woken.clear()
                 # One frame at a time: of what waits here a right may go before it is sent.
-                for message in self.take(1):
+                messages, arrived_ns = self.source.take(1)
+                for message in messages:
                     if self._window is not None:
                         await self._window.admit(len(message))
                     await self._send(message)
                     written += len(message)
+                _count(len(messages), sum(map(len, messages)), {arrived_ns: 1})
             # Sending may never wait: others must have their turn in between.
             await asyncio.sleep(0)
 
@@ -96,12 +123,11 @@ class Socket(Protocol):
 class DirectSink:
     """Without a task: written to when it is woken and the socket takes more."""
 
-    __slots__ = ("_pump", "_queued", "_socket", "form", "take", "take_own")
+    __slots__ = ("_pump", "_queued", "_socket", "form", "source")
 
     def __init__(self, socket: Socket, form: Form) -> None:
         self.form = form
-        self.take: Callable[[int], list[Message]]
-        self.take_own: Callable[[], list[Message]]
+        self.source: Source = NOBODY
         self._queued = False
         self._socket = socket
         self._pump = Pump.of_loop()
@@ -116,22 +142,21 @@ class DirectSink:
     def acknowledge(self, messages: int) -> None:
         """Not needed: the socket says when it takes no more."""
 
-    def write(self) -> None:
-        """Writes what there is, up to a bound; the rest when it is this one's turn again."""
+    def next(self) -> Taken:
+        """What is to be written now, up to a bound; the rest when it is this one's turn again."""
         self._queued = False
-        if self._socket.may_write():
-            self._write(self.take(AT_ONCE_BYTES))
+        return self.source.take(AT_ONCE_BYTES) if self._socket.may_write() else NOTHING
+
+    def write(self, frames: bytes) -> None:
+        """What next() has just given."""
+        self._socket.write(frames)
 
     def _last_words(self) -> None:
         """The socket is about to be closed: answers that wait still go before the close frame."""
         if self._socket.may_write():
-            self._write(self.take_own())
-
-    def _write(self, messages: list[Message]) -> None:
-        if len(messages) == 1:
-            self._socket.write(messages[0])  # type: ignore[arg-type]
-        elif messages:
-            self._socket.write(b"".join(messages))  # type: ignore[arg-type]
+            own = self.source.take_own()
+            if own:
+                self._socket.write(_joined(own))
 
     def fail(self) -> None:
         logger.exception("a live socket cannot be written")
@@ -163,19 +188,61 @@ class Pump:
 
     def _run(self) -> None:
         waiting = self._waiting
+        turns = len(waiting)  # one that has more to write stands behind the others again
         end_s = time.monotonic() + SLICE_S
-        # One that has more to write stands behind the others again: not more than a turn each.
-        for _ in range(len(waiting)):
-            sink = waiting.popleft()
-            try:
-                sink.write()
-            except Exception:
-                sink.fail()
+        while turns:
+            some = [waiting.popleft() for _ in range(min(turns, IN_A_ROW))]
+            turns -= len(some)
+            _write_to(some)
             if time.monotonic() > end_s:
                 break
         self._scheduled = bool(waiting)
         if waiting:
             self._loop.call_soon(self._run)
+
+
+def _write_to(sinks: list[DirectSink]) -> None:
+    """First makes ready what each is to be written, then writes.
+
+    One by one, the kernel's part and ours would drive each other out of the processor's caches.
+    """
+    ready: list[tuple[DirectSink, bytes]] = []
+    arrived: dict[int, int] = {}
+    frames = size = 0
+    for sink in sinks:
+        try:
+            messages, arrived_ns = sink.next()
+        except Exception:
+            sink.fail()
+            continue
+        if messages:
+            data = _joined(messages)
+            ready.append((sink, data))
+            frames += len(messages)
+            size += len(data)
+            arrived[arrived_ns] = arrived.get(arrived_ns, 0) + 1
+    for sink, data in ready:
+        try:
+            sink.write(data)
+        except Exception:
+            sink.fail()
+    _count(frames, size, arrived)
+
+
+def _joined(messages: list[Message]) -> bytes:
+    return messages[0] if len(messages) == 1 else b"".join(messages)  # type: ignore[return-value, arg-type]
+
+
+def _count(frames: int, size_bytes: int, arrived: Mapping[int, int]) -> None:
+    """Tells the statistics what was written; `arrived`: how often what came at which moment."""
+    if not frames:
+        return
+    stats.inc("frames_sent_total", frames)
+    stats.inc("bytes_sent_total", size_bytes)
+    now_ns = time.monotonic_ns()
+    for arrived_ns, times in arrived.items():
+        if arrived_ns:
+            stats.observe("publish_to_frame_seconds", (now_ns - arrived_ns) / 1e9, times)
 
 
 _pumps: WeakKeyDictionary[asyncio.AbstractEventLoop, Pump] = WeakKeyDictionary()

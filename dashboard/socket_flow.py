@@ -26,6 +26,9 @@ ABNORMAL = 1006
 class SteadySocket(WebSocketsSansIOProtocol):
     """uvicorn's sans-IO protocol with bounded buffers, and ends that do not wait for the peer."""
 
+    # What each write needs: here it is found without a look into a large dictionary.
+    __slots__ = ("close_sent", "transport", "writable")
+
     write_high_water_bytes = 64 * 1024
     inbox_bytes = 32 * 1024
     drain_timeout_s = 5.0

@@ -20,7 +20,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
@@ -31,21 +31,24 @@ WINDOW_OBSERVATIONS = 4096  # per name: bounds memory when observations come by 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything counted, at one moment. `windows` are ascending, and never empty."""
+    """Everything counted, at one moment. `windows` hold (seconds, how often), ascending."""
 
     counters: Mapping[str, float]
     gauges: Mapping[str, float]
-    windows: Mapping[str, tuple[float, ...]]
+    windows: Mapping[str, Sequence[tuple[float, int]]]
 
     def quantile(self, name: str, share: float) -> float | None:
         """The observation that `share` (0..1) of those in the window do not exceed.
 
         None when nothing was observed lately.
         """
-        window = self.windows.get(name)
-        if not window:
-            return None
-        return window[max(0, math.ceil(share * len(window)) - 1)]
+        window = self.windows.get(name, ())
+        wanted = math.ceil(share * sum(times for _, times in window))
+        for seconds, times in window:
+            wanted -= times
+            if wanted <= 0:
+                return seconds
+        return None
 
 
 class Stats:
@@ -57,7 +60,7 @@ class Stats:
         self._counters: dict[str, float] = {}
         self._gauges: dict[str, float] = {}
         self._askable: dict[str, Callable[[], float | None]] = {}
-        self._windows: dict[str, deque[tuple[float, float]]] = {}
+        self._windows: dict[str, deque[tuple[float, float, int]]] = {}
         self._failed: list[str] = []  # names whose failure was logged
 
     def inc(self, name: str, by: float = 1) -> None:
@@ -70,13 +73,16 @@ class Stats:
         with self._lock:
             self._gauges[name] = value
 
-    def observe(self, name: str, seconds: float) -> None:
-        """Remembers a duration for WINDOW_S; of many, the last WINDOW_OBSERVATIONS."""
+    def observe(self, name: str, seconds: float, times: int = 1) -> None:
+        """Remembers a duration for WINDOW_S; of many, the last WINDOW_OBSERVATIONS.
+
+        `times`: how many took that long, which makes one observation of them.
+        """
         with self._lock:
             window = self._windows.get(name)
             if window is None:
                 window = self._windows[name] = deque(maxlen=WINDOW_OBSERVATIONS)
-            window.append((self._clock(), seconds))
+            window.append((self._clock(), seconds, times))
 
     def register_gauge(self, name: str, ask: Callable[[], float | None]) -> None:
         """Has `ask` called at every snapshot, from its thread; None means "no value now".
@@ -111,7 +117,8 @@ class Stats:
             if value is not None:
                 gauges[name] = value
         windows = {
-            name: tuple(sorted(seconds for _, seconds in window)) for name, window in recent.items()
+            name: sorted((seconds, times) for _, seconds, times in window)
+            for name, window in recent.items()
         }
         return Snapshot(counters, gauges, windows)
 

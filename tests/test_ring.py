@@ -132,8 +132,14 @@ def test_labels_that_look_like_an_id_are_left_alone() -> None:
 
 
 def test_readers_are_told_of_entries_and_of_a_new_epoch() -> None:
-    ring, told = Ring(), []
-    ring.readers.add(lambda: told.append(ring.cursor))
+    told: list[str] = []
+
+    class Listener:
+        def changed(self) -> None:
+            told.append(ring.cursor)
+
+    ring = Ring()
+    ring.readers[Listener()] = None
     add(ring)
     ring.begin()
     assert told == [f"{told[0].split(':')[0]}:1", ring.cursor]

@@ -105,7 +105,17 @@ def test_observations_are_bounded() -> None:
     for number in range(WINDOW_OBSERVATIONS + 100):
         stats.observe("commit_seconds", number)
     window = stats.snapshot().windows["commit_seconds"]
-    assert (len(window), window[0]) == (WINDOW_OBSERVATIONS, 100)
+    assert (len(window), window[0]) == (WINDOW_OBSERVATIONS, (100, 1))
+
+
+def test_an_observation_of_many_counts_as_many() -> None:
+    stats = Stats(Clock())
+    stats.observe("publish_to_frame_seconds", 0.002, times=99)
+    stats.observe("publish_to_frame_seconds", 0.009)
+    snapshot = stats.snapshot()
+    assert snapshot.quantile("publish_to_frame_seconds", 0.5) == 0.002
+    assert snapshot.quantile("publish_to_frame_seconds", 0.99) == 0.002
+    assert snapshot.quantile("publish_to_frame_seconds", 1) == 0.009
 
 
 # --- publishing ------------------------------------------------------------------------------
@@ -126,7 +136,7 @@ def test_a_snapshot_becomes_samples_of_that_moment() -> None:
     snapshot = Snapshot(
         counters={"samples_total": 12},
         gauges={"connections": 3, "log_bytes": float("nan")},
-        windows={"commit_seconds": (0.001, 0.002, 0.009)},
+        windows={"commit_seconds": [(0.001, 1), (0.002, 1), (0.009, 1)]},
     )
     samples = own_samples(snapshot, NOON_MS)
     values = by_name(samples)
