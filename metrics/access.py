@@ -22,6 +22,7 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from metrics.models import Source
+from metrics.threads import beside_loop
 
 CACHE_MS = 3_000  # a token revoked by another process is refused after this long at the latest
 CACHE_TOKENS = 10_000
@@ -132,7 +133,7 @@ async def asource_for_token(plain: str, scope: str, now_ms: int) -> Source:
     hit, source = _cache.get(hashed, now_ms)
     if not hit:
         generation = _cache.generation
-        source = await Source.objects.filter(token_hash=hashed).afirst()
+        source = await beside_loop(Source.objects.filter(token_hash=hashed).first)
         _cache.put(hashed, source, now_ms, generation)
     return _admit(source, scope, now_ms)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Max, Sum
 from django.db.models.functions import Length
 
@@ -18,6 +18,25 @@ from metrics.models import Batch
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 50  # of a row's 1 MB at most
+
+# Every sample comes by here: through the ORM it would take three times as long.
+_INSERT = f"""
+INSERT INTO {Batch._meta.db_table} (received_at_ms, start_ms, end_ms, count, data, events)
+VALUES (%s, %s, %s, %s, %s, %s)
+RETURNING id
+"""
+
+
+def insert(columns: Columns, events: Sequence[StoredEvent], now_ms: int) -> int:
+    """Adds a row to the log, and returns its id."""
+    start_ms, end_ms = now_ms, now_ms
+    if len(columns):
+        start_ms, end_ms = int(columns.times.min()), int(columns.times.max())
+    encoded = msgspec.json.encode(events) if events else None
+    row = (now_ms, start_ms, end_ms, len(columns), columns.pack(), encoded)
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, row)
+        return int(cursor.fetchone()[0])
 
 
 def newest_id() -> int:

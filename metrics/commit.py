@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Sequence
 
-import msgspec
 from django.db import (  # fmt: skip
     Error,
     IntegrityError,
@@ -20,7 +19,7 @@ from metrics import batches, catalog, deferred, receipts, reserve, rows, stats, 
 from metrics.bell import Committed, StoredEvent
 from metrics.columns import Columns
 from metrics.entry import Entry
-from metrics.models import Batch, Event
+from metrics.models import Event
 from metrics.refused import Refused, by_database
 from metrics.samples import Accepted
 
@@ -180,17 +179,9 @@ def add_up_deferred() -> None:
 def _insert(
     columns: Columns, events: list[StoredEvent], fresh: Sequence[Entry], nested: bool
 ) -> None:
-    now_ms = fresh[0].now_ms
-    batch = Batch.objects.create(
-        received_at_ms=now_ms,
-        start_ms=int(columns.times.min()) if len(columns) else now_ms,
-        end_ms=int(columns.times.max()) if len(columns) else now_ms,
-        count=len(columns),
-        data=columns.pack(),
-        events=msgspec.json.encode(events) if events else None,
-    )
+    id = batches.insert(columns, events, fresh[0].now_ms)
     arrived_ns = min(entry.arrived_ns for entry in fresh)
-    batches.ring(Committed(batch.pk, columns, tuple(events), arrived_ns), nested=nested)
+    batches.ring(Committed(id, columns, tuple(events), arrived_ns), nested=nested)
 
 
 def _store_events(fresh: Sequence[Entry]) -> list[StoredEvent]:
