@@ -28,14 +28,14 @@ def check_migrated() -> None:
 
 
 @contextmanager
-def database_in_words() -> Iterator[None]:
-    """Raises CommandError, with a sentence, where the database fails."""
+def database_in_words(so: str = "") -> Iterator[None]:
+    """Raises CommandError where the database fails; `so` is a sentence on what that means."""
     try:
         yield
     except DatabaseError as error:
         if has_no_tables(error):
             raise CommandError(f"{NO_TABLES[0].upper()}{NO_TABLES[1:]}.") from None
-        raise CommandError(f"The database does not answer ({str(error).strip()}).") from None
+        raise CommandError(f"The database says: {str(error).strip()}. {so}".strip()) from error
 
 
 @contextmanager

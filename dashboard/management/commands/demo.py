@@ -11,7 +11,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 
 from dashboard import running
 from dashboard.demo import installing
@@ -21,7 +20,7 @@ from dashboard.demo.moment import Simulation
 from dashboard.demo.past import Past
 from metrics import publish
 from metrics.clock import now_ms
-from metrics.management.process import check_migrated, set_by_signals
+from metrics.management.process import check_migrated, database_in_words, set_by_signals
 from metrics.notebook import duration_ms
 from metrics.refused import Refused
 
@@ -72,7 +71,7 @@ the admin's, changed or deleted. Everything it stores is named demo_..., and
     def handle(self, *, demos: Sequence[Demo], **options: Any) -> None:
         check_migrated()
         chosen = list(dict.fromkeys(demos)) or list(DEMOS.values())
-        try:
+        with database_in_words("Run it again to go on."):
             if options["remove"]:
                 if options["history"]:
                     raise CommandError("--remove deletes and --history publishes: say one of them.")
@@ -81,8 +80,6 @@ the admin's, changed or deleted. Everything it stores is named demo_..., and
                 stop = threading.Event()
                 with set_by_signals(stop):
                     self._run(chosen, options, stop)
-        except DatabaseError as error:
-            raise CommandError(f"The database says: {error}. Run it again to go on.") from error
 
     def _run(self, demos: list[Demo], options: dict[str, Any], stop: threading.Event) -> None:
         names = " and ".join(demo.title for demo in demos)

@@ -8,11 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 
 from metrics.clock import now_ms
 from metrics.collector import DESCRIPTIONS, Collector, Machine
-from metrics.management.process import check_migrated, set_by_signals
+from metrics.management.process import check_migrated, database_in_words, set_by_signals
 from metrics.refused import Refused
 
 SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 3600.0
@@ -70,11 +69,8 @@ says so and goes on trying.
 
     def _collect_once(self, collector: Collector) -> None:
         try:
-            count = collector.collect(now_ms())
-        except DatabaseError as error:
-            raise CommandError(
-                f"The measurement was not published; the database says: {error}."
-            ) from error
+            with database_in_words("The measurement was not published."):
+                count = collector.collect(now_ms())
         except Refused as error:
             raise CommandError(f"The measurement was not published: {error}.") from error
         self.stdout.write(f"Published {count} samples.")

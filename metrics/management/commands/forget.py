@@ -7,10 +7,10 @@ from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 
 from metrics import deleting, vacuum
 from metrics.clock import now_ms
+from metrics.management.process import database_in_words
 from metrics.models import Metric
 from metrics.names import shown
 
@@ -46,10 +46,8 @@ done while they run. What is still published begins anew with its next sample.
     def handle(
         self, *, metric: str, label: list[tuple[str, str]], yes: bool, **options: Any
     ) -> None:
-        try:
+        with database_in_words("Run it again to go on."):
             self._forget(metric, dict(label), sure=yes)
-        except DatabaseError as error:
-            raise CommandError(f"The database says: {error}. Run it again to go on.") from error
 
     def _forget(self, name: str, labels: dict[str, str], *, sure: bool) -> None:
         if not Metric.objects.filter(name=name).exists():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
+from django.core.management.base import BaseCommand, CommandParser
 
 from metrics import sizes, vacuum
+from metrics.management.process import database_in_words
 
 MEGABYTE = 1_000_000
 
@@ -34,9 +34,7 @@ much disk again is needed as the data take."""
 
     def handle(self, *, full: bool, **options: Any) -> None:
         before, _ = sizes.database_file_bytes()
-        try:
+        with database_in_words("Nothing was changed."):
             vacuum.rewrite(full)
-        except DatabaseError as error:
-            raise CommandError(f"Nothing was changed; the database says: {error}.") from error
         after, _ = sizes.database_file_bytes()
         self.stdout.write(f"{before / MEGABYTE:,.1f} MB before, {after / MEGABYTE:,.1f} MB now.")
