@@ -123,13 +123,13 @@ class Socket(Protocol):
 class DirectSink:
     """Without a task: written to when it is woken and the socket takes more."""
 
-    __slots__ = ("_pump", "_queued", "_socket", "form", "source")
+    __slots__ = ("_pump", "_queued", "form", "socket", "source")
 
     def __init__(self, socket: Socket, form: Form) -> None:
         self.form = form
         self.source: Source = NOBODY
         self._queued = False
-        self._socket = socket
+        self.socket = socket
         self._pump = Pump.of_loop()
         socket.on_writable = self.wake
         socket.before_close = self._last_words
@@ -145,22 +145,18 @@ class DirectSink:
     def next(self) -> Taken:
         """What is to be written now, up to a bound; the rest when it is this one's turn again."""
         self._queued = False
-        return self.source.take(AT_ONCE_BYTES) if self._socket.may_write() else NOTHING
-
-    def write(self, frames: bytes) -> None:
-        """What next() has just given."""
-        self._socket.write(frames)
+        return self.source.take(AT_ONCE_BYTES) if self.socket.may_write() else NOTHING
 
     def _last_words(self) -> None:
         """The socket is about to be closed: answers that wait still go before the close frame."""
-        if self._socket.may_write():
+        if self.socket.may_write():
             own = self.source.take_own()
             if own:
-                self._socket.write(_joined(own))
+                self.socket.write(_joined(own))
 
     def fail(self) -> None:
         logger.exception("a live socket cannot be written")
-        self._socket.close(1011, "a frame could not be sent")
+        self.socket.close(1011, "a frame could not be sent")
 
 
 class Pump:
@@ -223,7 +219,7 @@ def _write_to(sinks: list[DirectSink]) -> None:
             arrived[arrived_ns] = arrived.get(arrived_ns, 0) + 1
     for sink, data in ready:
         try:
-            sink.write(data)
+            sink.socket.write(data)
         except Exception:
             sink.fail()
     _count(frames, size, arrived)

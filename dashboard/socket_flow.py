@@ -27,7 +27,7 @@ class SteadySocket(WebSocketsSansIOProtocol):
     """uvicorn's sans-IO protocol with bounded buffers, and ends that do not wait for the peer."""
 
     # What each write needs: here it is found without a look into a large dictionary.
-    __slots__ = ("close_sent", "transport", "writable")
+    __slots__ = ("close_sent", "is_blocked", "transport")
 
     write_high_water_bytes = 64 * 1024
     inbox_bytes = 32 * 1024
@@ -46,6 +46,7 @@ class SteadySocket(WebSocketsSansIOProtocol):
         # In place of asyncio's, which take 3 KB of every idle socket.
         self.queue: Any = Inbox()
         self.writable: Any = Gate(is_open=True)
+        self.is_blocked = False  # the peer does not read
         self.last_word: ASGIReceiveEvent | None = None
         self.write_ended = False
         self._drain: DrainWatch | None = None
@@ -60,7 +61,7 @@ class SteadySocket(WebSocketsSansIOProtocol):
         return not self.conn.extensions
 
     def may_write(self) -> bool:
-        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
+        return not (self.is_blocked or self.close_sent or self.transport.is_closing())
 
     def write(self, frames: bytes) -> None:
         """Finished server frames; only when may_write()."""
@@ -94,12 +95,14 @@ class SteadySocket(WebSocketsSansIOProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self.is_blocked = True
         if self._drain is not None:
             self._drain.start()
         self.steer_reading()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.is_blocked = False
         if self._drain is not None:
             self._drain.stop()
         self.steer_reading()

@@ -127,6 +127,9 @@ class Head:
             if not len(columns):
                 return
         self.newest_ms = max(self.newest_ms, int(columns.times.max()))
+        if len(columns) == 1:
+            self._add_each(columns.series.tolist(), columns.times.tolist(), columns.values.tolist())
+            return
         order = np.lexsort((columns.times, columns.series))
         series, times, values = (
             columns.series[order], columns.times[order], columns.values[order],
