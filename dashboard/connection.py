@@ -10,20 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from django import db
 
 from dashboard import protocol
+from dashboard.cohort import Cohort, Plan
 from dashboard.frames import Frame, Message, dressed
 from dashboard.protocol import WatchRefused
-from dashboard.ring import Ring
 from dashboard.sinks import NOBODY, Sink, Taken
+from dashboard.watch import Watch
 from metrics.query import ExpressionError
-
-if TYPE_CHECKING:
-    from dashboard.sharing import Subject
 
 logger = logging.getLogger(__name__)
 
@@ -31,102 +27,21 @@ CONTROL_FRAMES = 200  # answers that wait for a client that does not read them
 DRAWN_AT_ONCE = 4  # snapshots that are made, or wait to be sent, for one client
 TAKEN_AT_ONCE = 60  # messages
 
-# Makes a snapshot. Raises ExpressionError or WatchRefused with a sentence.
-Picture = Callable[[], Awaitable[Frame]]
-
-
-def _nothing() -> None:
-    pass
-
-
-class Watch:
-    """One of a connection's watches. Without a `ring` it is answered once."""
-
-    __slots__ = (
-        "begun",
-        "behind",
-        "connection",
-        "drawing",
-        "drawn",
-        "drawn_seq",
-        "epoch",
-        "id",
-        "is_conflated",
-        "is_marked",
-        "on_end",
-        "picture",
-        "ring",
-        "seq",
-        "subject",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        id: int,
-        picture: Picture,
-        ring: Ring | None,
-        cursor: str | None = None,
-        on_end: Callable[[], None] = _nothing,
-    ) -> None:
-        self.id = id
-        self.picture = picture
-        self.ring = ring
-        self.on_end = on_end
-        self.epoch = ring.epoch if ring else ""
-        self.seq = ring.position(cursor) if ring else None  # None: a snapshot is wanted
-        self.drawing: asyncio.Task[None] | None = None
-        self.drawn: Frame | None = None  # a snapshot to be sent
-        self.drawn_seq = -1  # where the last snapshot stood: it may be some seconds old
-        self.begun = False  # something was sent already
-        self.is_conflated = False  # what is sent next stands for several updates
-        self.is_marked = False  # the connection knows that there is something to write
-        self.behind: Watch | None = None  # whose turn is next among the marked
-        self.connection: Connection | None = None
-        self.subject: Subject | None = None  # what a right to watch it is looked up by
-
-    def is_behind_ring(self) -> bool:
-        """Whether only a snapshot can help."""
-        return self.ring is None or self.seq is None or not self.ring.reaches(self.epoch, self.seq)
-
-    def changed(self) -> None:
-        """There is something to write."""
-        if self.connection is not None:
-            self.connection.mark(self)
-
-    def next_at_once(self) -> Frame | None:
-        """The newest frame, where it follows the last one sent: whoever keeps up needs no more."""
-        ring = self.ring
-        if (
-            ring is None
-            or self.seq != ring.seq - 1
-            or self.epoch != ring.epoch
-            or self.drawn is not None
-            or self.drawing is not None
-        ):
-            return None
-        self.seq = ring.seq
-        return ring.newest
-
 
 class Connection:
     """What is to be written goes out through `sink`, which takes it when the network does."""
 
     __slots__ = (
-        "_beat",
-        "_control",
-        "_drawn_now",
-        "_first",
-        "_last",
-        "_postponed",
-        "_sink",
+        "_beat", "_cohort", "_control", "_drawn_now", "_first", "_last", "_postponed", "_sink",
         "watches",
-    )
+    )  # fmt: skip
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         sink.source = self
         self._control: deque[str] | None = None
         self._beat: str | None = None
+        self._cohort: Cohort | None = None  # then nothing waits here
         # Watches with something to write, in order. Linked: with a list of its own for each of
         # thousands of connections the processor would wait for memory half as long again.
         self._first: Watch | None = None
@@ -139,6 +54,7 @@ class Connection:
 
     def say(self, frame: str) -> bool:
         """Queues a frame that is this connection's own; False when too many wait already."""
+        self.leave_cohort()
         if self._control is None:
             self._control = deque()
         if len(self._control) >= CONTROL_FRAMES:
@@ -149,10 +65,14 @@ class Connection:
 
     def beat(self, frame: str) -> None:
         """The heartbeat: of several that could not be written only the newest counts."""
+        if self._cohort is not None:
+            self._cohort.beat(frame)
+            return
         self._beat = frame
         self._sink.wake()
 
     def add(self, watch: Watch) -> None:
+        self.leave_cohort()
         self.watches[watch.id] = watch
         watch.connection = self
         if watch.ring is not None:
@@ -161,9 +81,10 @@ class Connection:
 
     def remove(self, id: int) -> None:
         """Ends a watch, if there is one of this id."""
-        watch = self.watches.pop(id, None)
-        if watch is None:
+        if id not in self.watches:
             return
+        self.leave_cohort()
+        watch = self.watches.pop(id)
         if watch.ring is not None:
             watch.ring.readers.pop(watch, None)
         watch.connection = None
@@ -213,6 +134,52 @@ class Connection:
         if self._last is watch:
             self._last = before
         watch.behind, watch.is_marked = None, False
+
+    # -- with others -----------------------------------------------------------------------------
+
+    def plan(self) -> Plan | None:
+        """What it watches, if it has been told everything, has nothing of its own to be told, and
+        is in no cohort yet."""
+        if (
+            self._cohort is not None
+            or self._first is not None
+            or self._control
+            or self._beat is not None
+            or self._drawn_now
+            or not self.watches
+        ):
+            return None
+        plan = []
+        for watch in self.watches.values():
+            ring = watch.ring
+            if ring is None or watch.seq != ring.seq or watch.epoch != ring.epoch:
+                return None
+            if not watch.begun:
+                return None
+            plan.append((ring, watch.id))
+        return tuple(plan)
+
+    def enter(self, cohort: Cohort) -> None:
+        """From now on the cohort reads the rings, for all its members."""
+        self._cohort = cohort
+        for watch in self.watches.values():
+            assert watch.ring is not None
+            watch.ring.readers.pop(watch, None)
+
+    def leave_cohort(self, missed: bool = False) -> None:
+        """Goes on alone from where the cohort is, or where it was when it `missed` this one."""
+        cohort, self._cohort = self._cohort, None
+        if cohort is None:
+            return
+        missed, self._beat = cohort.leave(self, missed)
+        for watch in self.watches.values():
+            part = cohort.parts[watch.id]
+            watch.epoch, watch.seq = part.epoch, part.before if missed else part.seq
+            part.ring.readers[watch] = None
+            if watch.seq != part.ring.seq or watch.epoch != part.ring.epoch:
+                self.mark(watch)
+        if self._beat is not None:
+            self._sink.wake()
 
     # -- what the sink takes ---------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from dashboard.acks import Window
+from dashboard.cohort import Cohort, Cohorts, Member, Plan
 from dashboard.frames import Form, Message
 from metrics import stats
 
@@ -30,7 +31,7 @@ Taken = tuple[list[Message], int]
 NOTHING: Taken = ([], 0)
 
 
-class Source(Protocol):
+class Source(Member, Protocol):
     """What a sink writes comes from (dashboard.connection)."""
 
     def take(self, most_bytes: int) -> Taken:
@@ -48,6 +49,18 @@ class Nobody:
 
     def take_own(self) -> list[Message]:
         return []
+
+    def plan(self) -> Plan | None:
+        return None
+
+    def enter(self, cohort: Cohort) -> None:
+        pass
+
+    def leave_cohort(self, missed: bool = False) -> None:
+        pass
+
+    def beat(self, frame: str) -> None:
+        pass
 
 
 NOBODY = Nobody()
@@ -165,7 +178,10 @@ class Pump:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: deque[DirectSink] = deque()
+        self._awake: deque[Cohort] = deque()
+        self._alone: list[DirectSink] = []  # who was written to without a cohort
         self._scheduled = False
+        self.cohorts = Cohorts(self._add_cohort)
 
     @staticmethod
     def of_loop() -> Pump:
@@ -178,6 +194,13 @@ class Pump:
 
     def add(self, sink: DirectSink) -> None:
         self._waiting.append(sink)
+        self._schedule()
+
+    def _add_cohort(self, cohort: Cohort) -> None:
+        self._awake.append(cohort)
+        self._schedule()
+
+    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._run)
@@ -186,43 +209,60 @@ class Pump:
         waiting = self._waiting
         turns = len(waiting)  # one that has more to write stands behind the others again
         end_s = time.monotonic() + SLICE_S
-        while turns:
-            some = [waiting.popleft() for _ in range(min(turns, IN_A_ROW))]
-            turns -= len(some)
-            _write_to(some)
+        while turns or self._awake:
+            if self._awake:
+                self._write_to_cohort(self._awake.popleft())
+            if turns:
+                some = [waiting.popleft() for _ in range(min(turns, IN_A_ROW))]
+                turns -= len(some)
+                self._write_to(some)
             if time.monotonic() > end_s:
                 break
-        self._scheduled = bool(waiting)
-        if waiting:
-            self._loop.call_soon(self._run)
+        if not self._awake:
+            self._bring_together()
+        self._scheduled = False
+        if waiting or self._awake:
+            self._schedule()
 
+    def _write_to_cohort(self, cohort: Cohort) -> None:
+        written, is_more = cohort.write_some(IN_A_ROW)
+        if is_more:
+            self._awake.append(cohort)
+        _count(cohort.frames * written, cohort.size * written, {cohort.arrived_ns: written})
 
-def _write_to(sinks: list[DirectSink]) -> None:
-    """First makes ready what each is to be written, then writes.
+    def _write_to(self, sinks: list[DirectSink]) -> None:
+        """First makes ready what each is to be written, then writes.
 
-    One by one, the kernel's part and ours would drive each other out of the processor's caches.
-    """
-    ready: list[tuple[DirectSink, bytes]] = []
-    arrived: dict[int, int] = {}
-    frames = size = 0
-    for sink in sinks:
-        try:
-            messages, arrived_ns = sink.next()
-        except Exception:
-            sink.fail()
-            continue
-        if messages:
-            data = _joined(messages)
-            ready.append((sink, data))
-            frames += len(messages)
-            size += len(data)
-            arrived[arrived_ns] = arrived.get(arrived_ns, 0) + 1
-    for sink, data in ready:
-        try:
-            sink.socket.write(data)
-        except Exception:
-            sink.fail()
-    _count(frames, size, arrived)
+        One by one, the kernel's part and ours would drive each other out of the processor's caches.
+        """
+        ready: list[tuple[DirectSink, bytes]] = []
+        arrived: dict[int, int] = {}
+        frames = size = 0
+        for sink in sinks:
+            try:
+                messages, arrived_ns = sink.next()
+            except Exception:
+                sink.fail()
+                continue
+            if messages:
+                data = _joined(messages)
+                ready.append((sink, data))
+                frames += len(messages)
+                size += len(data)
+                arrived[arrived_ns] = arrived.get(arrived_ns, 0) + 1
+        for sink, data in ready:
+            try:
+                sink.socket.write(data)
+            except Exception:
+                sink.fail()
+        self._alone += (sink for sink, _ in ready)
+        _count(frames, size, arrived)
+
+    def _bring_together(self) -> None:
+        """Once the cohorts are told all there is: then those who are, too, can join them."""
+        alone, self._alone = self._alone, []
+        for sink in alone:
+            self.cohorts.offer(sink.source, sink.socket, sink.form)
 
 
 def _joined(messages: list[Message]) -> bytes:

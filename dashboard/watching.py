@@ -9,13 +9,13 @@ from django.conf import settings
 
 from dashboard import protocol
 from dashboard.asking import Asking
-from dashboard.connection import Watch
 from dashboard.frames import Frame
 from dashboard.granted import NO_BOARD
 from dashboard.hub import Hub
 from dashboard.models import Dashboard
 from dashboard.sharing import EVENTS, METRICS, Subject, Topic, parsed
 from dashboard.viewer import Viewer
+from dashboard.watch import Watch
 from metrics.clock import now_ms
 from metrics.query import Expression, ExpressionError
 

@@ -14,11 +14,12 @@ from dashboard import connection as connections
 from dashboard import protocol
 from dashboard.acks import Window
 from dashboard.binary_frames import SNAPSHOT, UPDATE, Grid
-from dashboard.connection import Connection, Watch
+from dashboard.connection import Connection
 from dashboard.frames import Form, Frame, GridFrame
 from dashboard.protocol import WatchRefused
 from dashboard.ring import Ring
 from dashboard.sinks import AT_ONCE_BYTES, AsgiSink
+from dashboard.watch import Watch
 from metrics import stats
 from metrics.query import ExpressionError
 from tests.live_support import read

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from dashboard import protocol
-from dashboard.connection import CONTROL_FRAMES, Watch
+from dashboard.connection import CONTROL_FRAMES
 from dashboard.frames import Form, Frame
 from dashboard.ring import Ring
+from dashboard.watch import Watch
 from tests.test_connection import a_client, form, quiet, snapshot, update, watch
 
 __all__ = ["form"]  # a fixture
