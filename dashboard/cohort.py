@@ -68,7 +68,7 @@ class Cohort:
 
     __slots__ = (
         "_at", "_beat", "_beat_told", "_data", "_due", "_forget", "_marked", "_members", "_places",
-        "_wake", "_whose", "arrived_ns", "form", "frames", "parts",
+        "_wake", "_whose", "arrived_ns", "form", "frames", "parts", "size",
     )  # fmt: skip
 
     def __init__(
@@ -88,15 +88,11 @@ class Cohort:
         self._whose: list[Member] = []
         self._places: dict[Member, int] | None = None
         self._at = 0
-        self.frames = self.arrived_ns = 0
+        # What each is written in it: messages, bytes, and since when the oldest sample waits.
+        self.frames = self.size = self.arrived_ns = 0
 
     def __len__(self) -> int:
         return len(self._members)
-
-    @property
-    def size(self) -> int:
-        """Bytes that each is written in the round."""
-        return len(self._data)
 
     def join(self, member: Member, socket: Socket) -> bool:
         """Takes in one that has read everything; False while the members have not."""
@@ -163,6 +159,7 @@ class Cohort:
             written += 1
         if self._at >= len(self._due):
             self._due, self._whose, self._places, self._at = [], [], None, 0
+            self._data = b""  # there may be as many cohorts as sockets
         return written, bool(self._due or self._marked or self._beat is not None)
 
     def _begin(self) -> None:
@@ -184,7 +181,7 @@ class Cohort:
         if self._beat_told is not None:
             messages.append(dressed(self._beat_told, self.form))
         self._data = b"".join(messages)  # type: ignore[arg-type]
-        self.frames = len(messages)
+        self.frames, self.size = len(messages), len(self._data)
         if messages:
             self._whose, self._due = list(self._members), list(self._members.values())
 
